@@ -1,0 +1,253 @@
+"""What happened, in the past tense. Frozen, journaled, and the only thing that changes an experiment.
+
+`at` is seconds of experiment time (time between sessions does not count), given by the executor. New fields get a
+default, so that old journals stay readable; a field is never renamed or given another meaning.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+Config = dict[str, Any]
+"""One point of the search space, as JSON values; objects that JSON cannot hold stand as `{"$object": id}`."""
+
+Metrics = dict[str, Any]
+"""What one report carried: flat (`{"val/accuracy": 0.9}`), JSON values, nan and inf allowed."""
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One machine: its name and what it offers, e.g. `{"cpu": 8, "gpu": 2}`."""
+
+    name: str
+    resources: dict[str, float]
+    gpus: tuple[str, ...] = ()
+    """Identifiers of the GPUs (as CUDA_VISIBLE_DEVICES takes them), one per whole unit of `resources["gpu"]`."""
+
+
+class Placement(msgspec.Struct, frozen=True):
+    """Where an attempt runs and what it holds there."""
+
+    node: str
+    resources: dict[str, float]
+    gpus: tuple[str, ...] = ()
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why an attempt ended badly.
+
+    `kind` is one of: exception, out_of_memory, signal, exit, time_limit, hung, nan, lost, checkpoint, resources.
+    """
+
+    kind: str
+    message: str
+    """One line that a person can act on, e.g. `ValueError: lr must be positive`."""
+    where: str = ""
+    """The user's own frame, e.g. `train.py:12 in train`."""
+    traceback: str = ""
+
+    @property
+    def signature(self) -> tuple[str, str, str]:
+        """What two failures share when they are alike: kind, type of exception and place."""
+        return (self.kind, self.message.partition(":")[0], self.where)
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """The base of all events."""
+
+    at: float
+
+
+class ExperimentCreated(Event):
+    """A new experiment; the first event of every journal."""
+
+    name: str
+    seed: int
+    created: float
+    """Wall-clock time, seconds since 1970 (UTC)."""
+    version: str = ""
+    """The version of Tunesmith that wrote it."""
+    trainable: str = ""
+    """The trainable's name, for people."""
+    space: str = ""
+    """The space as text, for people."""
+
+
+class SessionOpened(Event):
+    """A controller began to drive the experiment: the first session or a resumed one."""
+
+    session: int
+    started: float
+    """Wall-clock time, seconds since 1970 (UTC)."""
+    metric: str | None = None
+    mode: str = "max"
+    trials_wanted: int | None = None
+    """How many trials the experiment is to have in total; None is no bound."""
+    nodes: tuple[Node, ...] = ()
+    scheduler: str = ""
+    searcher: str = ""
+    host: str = ""
+    pid: int = 0
+    retry_failed: bool = False
+    """Whether this session queues failed trials again."""
+    alive: tuple[tuple[int, int], ...] = ()
+    """(trial, attempt) pairs that outlived the previous session."""
+
+
+class NodesChanged(Event):
+    """Machines joined or left."""
+
+    nodes: tuple[Node, ...]
+
+
+class Suggested(Event):
+    """The searcher proposed configs; trial numbers follow in order."""
+
+    configs: tuple[Config, ...]
+    requests: tuple[dict[str, float], ...] | None = None
+    """What each asks for; None: what the experiment's trials ask for by default."""
+    origin: str = ""
+
+
+class SpaceExhausted(Event):
+    """The searcher has nothing more to propose, ever."""
+
+
+class Reported(Event):
+    """One `report` of a running attempt. Also what policies see as a *result*."""
+
+    trial: int
+    attempt: int
+    number: int
+    """Which result of the trial's line of work this is: `training_iteration`, counted on from the checkpoint."""
+    metrics: Metrics
+    elapsed: float = 0.0
+    """`time_total_s`: seconds the trial has trained, counted on from the checkpoint."""
+    checkpoint: str | None = None
+    """Path relative to the experiment's folder."""
+    waits: bool = False
+    """Whether the worker stands still until it is told to proceed or to halt."""
+
+    def value(self, name: str) -> Any:
+        """Return the metric or the automatic field called `name`; None when the result has neither."""
+        found = self.metrics.get(name)
+        if found is not None:
+            return found
+        match name:
+            case "training_iteration":
+                return self.number
+            case "time_total_s":
+                return self.elapsed
+            case "trial_id":
+                return self.trial
+            case "neg_mean_loss":
+                loss = self.metrics.get("mean_loss")
+                return None if loss is None else -loss
+        return None
+
+
+class AttemptStarted(Event):
+    """A worker took the attempt up."""
+
+    trial: int
+    attempt: int
+    pid: int
+    host: str
+
+
+class AttemptEnded(Event):
+    """A worker's life for a trial is over; exactly one per attempt, and nothing after it.
+
+    `outcome` is one of: done (it returned), halted (it obeyed a halt), failed (its fault), killed (on our order), lost
+    (its process, node or session went away).
+    """
+
+    trial: int
+    attempt: int
+    outcome: str
+    failure: Failure | None = None
+    checkpoint: str | None = None
+    """Saved while it ended, after its last report."""
+
+
+class StopRequested(Event):
+    """A person or a signal asked to stop one trial, or with `trial` None everything."""
+
+    reason: str
+    trial: int | None = None
+    now: bool = False
+    """Kill at once instead of letting the attempts finish cleanly."""
+
+
+class TrialLaunched(Event):
+    """Decided: the trial gets resources and a new attempt."""
+
+    trial: int
+    attempt: int
+    placement: Placement
+    checkpoint: str | None = None
+    """What the attempt goes on from."""
+
+
+class TrialPaused(Event):
+    """Decided: the attempt ends and the trial may go on later, from its last checkpoint."""
+
+    trial: int
+    reason: str = ""
+    interrupted: bool = False
+    """True when the controller itself ends: the next session queues the trial again."""
+
+
+class TrialStopped(Event):
+    """Decided: the trial ends before its own end."""
+
+    trial: int
+    reason: str
+
+
+class TrialCompleted(Event):
+    """Decided: the trial ran to its own end."""
+
+    trial: int
+
+
+class TrialFailed(Event):
+    """Decided: the trial failed for good."""
+
+    trial: int
+    failure: Failure
+
+
+class TrialRequeued(Event):
+    """Decided: the trial waits for resources again, to go on from its last good checkpoint."""
+
+    trial: int
+    reason: str = ""
+    failure: Failure | None = None
+    """What went wrong, when this is a retry that counts against `max_failures`."""
+
+
+class CheckpointDropped(Event):
+    """Decided: nothing needs this checkpoint any more, or it was found damaged."""
+
+    trial: int
+    checkpoint: str
+    reason: str = ""
+
+
+class ExperimentFinished(Event):
+    """Decided: this session is over. `reason` is one of: completed, stopped, interrupted, time_budget, failed, stuck."""
+
+    reason: str
+    message: str = ""
+
+
+Result = Reported
+"""A result is the event that reported it."""
+
+EVENT_TYPES: tuple[type[Event], ...] = (
+    ExperimentCreated, SessionOpened, NodesChanged, Suggested, SpaceExhausted, Reported, AttemptStarted, AttemptEnded,
+    StopRequested, TrialLaunched, TrialPaused, TrialStopped, TrialCompleted, TrialFailed, TrialRequeued,
+    CheckpointDropped, ExperimentFinished,
+)  # fmt: skip

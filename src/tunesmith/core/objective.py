@@ -1,0 +1,39 @@
+"""What is better than what. The one place where nan, inf and missing metrics are ranked: worst."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ConfigError
+from .events import Result
+
+WORST = float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Objective:
+    """A metric and the direction that is better.
+
+    Raises:
+        ConfigError: `mode` is neither "min" nor "max".
+    """
+
+    metric: str
+    mode: str = "max"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.metric, str) or not self.metric:
+            raise ConfigError(f"metric={self.metric!r}: give the name of a reported metric, e.g. metric='accuracy'.")
+        if self.mode not in ("min", "max"):
+            raise ConfigError(f"mode={self.mode!r}: give 'min' or 'max'.")
+
+    def loss(self, result: Result) -> float:
+        """Return the result's value with lower being better; inf when it is nan or missing."""
+        value = result.value(self.metric)
+        if value is None or value != value or isinstance(value, str | list | dict):
+            return WORST
+        return -value if self.mode == "max" else float(value)
+
+    def value_of(self, loss: float) -> float:
+        """Return the metric's value that a loss stands for."""
+        return -loss if self.mode == "max" else loss

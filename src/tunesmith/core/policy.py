@@ -1,0 +1,131 @@
+"""What a searcher, a scheduler and a stop rule are. They get a read-only view of the experiment and return decisions.
+
+One law: `observe` is the only method that changes a policy; every other one is a query. At a resume `observe` is fed
+the journal's events, each right after the experiment has applied it, exactly as it happened live; so a policy needs
+no way to be saved, and may be exchanged for another between two sessions.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .events import Config, Event, Result
+
+if TYPE_CHECKING:
+    from .experiment import Experiment
+    from .trial import Trial
+
+FOREVER = float("inf")
+ONE_RESULT = float("-inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    """Let the trial go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """End the attempt and keep the trial for later."""
+
+    reason: str = "paused by the scheduler"
+
+
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """End the trial."""
+
+    reason: str
+
+
+Decision = Continue | Pause | Stop
+CONTINUE = Continue()
+
+
+@dataclass(frozen=True, slots=True)
+class New:
+    """Give the free resources to the next trial in the queue (or to a new suggestion)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    """Give them to this paused trial."""
+
+    trial: int
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Give them to nobody for now."""
+
+
+Choice = New | Resume | Wait
+NEW = New()
+
+
+class Policy:
+    """What searchers, schedulers and stop rules share."""
+
+    def observe(self, event: Event, experiment: Experiment) -> None:
+        """Learn from an event that `experiment` has just applied."""
+
+
+class Searcher(Policy, ABC):
+    """Proposes configs."""
+
+    @abstractmethod
+    def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
+        """Return up to `count` configs for the trials that come next; fewer means none for now.
+
+        The first one is for trial number `experiment.next_number`. A query: the same experiment gives the same answer.
+        """
+
+    def is_exhausted(self, experiment: Experiment) -> bool:
+        """Whether there is nothing more to propose, ever."""
+        return False
+
+
+class Scheduler(Policy, ABC):
+    """Says what a running trial does next and which trial gets free resources.
+
+    `time_attr` is the field of a result that counts its resource (training_iteration, time_total_s, or a metric that
+    grows such as timesteps_total). A running trial holds a *lease*: it streams its results without waiting until
+    `time_attr` reaches `lease(trial)`; at that result it waits, and `decide` is asked. A scheduler that defines
+    `decide` alone gets a lease of one result, so its decisions are exact.
+    """
+
+    time_attr: str = "training_iteration"
+
+    @abstractmethod
+    def decide(self, result: Result, experiment: Experiment) -> Decision:
+        """Return what the trial does after this result. `observe` has already seen the result."""
+
+    def lease(self, trial: Trial, experiment: Experiment) -> float:
+        """Return the value of `time_attr` up to which the trial may run before it must wait for `decide`."""
+        return ONE_RESULT
+
+    def choose(self, experiment: Experiment) -> Choice:
+        """Return who gets resources that are free now. Asked again until it says Wait or nothing fits."""
+        return NEW
+
+
+class Stopper(Policy):
+    """Says when a trial, or the whole experiment, is to stop.
+
+    `thresholds` are rules that a worker can judge alone: it waits for a verdict at the first result where one of these
+    metrics has reached its value. A stopper that must see every result says so by `every_result = True`.
+    """
+
+    thresholds: dict[str, float] = {}
+    every_result: bool = True
+
+    def stop_trial(self, result: Result, experiment: Experiment) -> str | None:
+        """Return why this trial is to stop now, or None."""
+        return None
+
+    def stop_experiment(self, experiment: Experiment) -> str | None:
+        """Return why everything is to stop now, or None. Asked after every turn that brought results or ends."""
+        return None

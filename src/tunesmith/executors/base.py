@@ -1,0 +1,87 @@
+"""What every executor is. It runs attempts somewhere, owns time, and turns what happens into events.
+
+The contract, per attempt: at most one `AttemptStarted`, then `Reported` in order of `number`, exactly one `AttemptEnded`,
+nothing after it. `start`, `proceed`, `halt` and `kill` never block and never raise for an attempt that has meanwhile ended; what
+they lead to comes back from `wait`. No result is ever dropped: when results come faster than they are read, the
+workers wait.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..core.commands import Halt, Kill, Proceed, Start
+from ..core.events import Event, Node
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What all attempts of one experiment's session share."""
+
+    trainable: Callable[..., Any]
+    """A function of (config) or (config, reporter), or a `Trainable` class."""
+    experiment: str
+    folder: Path
+    """The experiment's folder; each attempt's files go to its trial's folder in it (see `layout`)."""
+    seed: int = 0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """`with_parameters`: large data, sent to each worker once, passed by keyword (to `setup`, for a class)."""
+    objects: Mapping[str, Any] = field(default_factory=dict)
+    """What `{"$object": id}` in a config stands for."""
+    time_attr: str = "training_iteration"
+    """The field that leases count: a report waits for a verdict once it has reached `Start.until`/`Proceed.until`."""
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    """A report also waits once one of these metrics has reached its value."""
+    metric: str | None = None
+    """The objective: a report whose value for it is not a number is refused in the user's own frame."""
+    reuse_workers: bool = False
+    checkpoint_freq: int = 0
+    """For class trainables: save after each so many steps; 0 never."""
+    checkpoint_at_end: bool = False
+
+
+class Executor(ABC):
+    """Runs attempts and owns time."""
+
+    @abstractmethod
+    def open(self, job: Job, *, at: float, deliver: Callable[[list[Event]], None]) -> Sequence[Node]:
+        """Start the engine; return its nodes. Experiment time goes on from `at` seconds.
+
+        `deliver` hands events over at once and comes back when they are decided and acted on. It is for an executor
+        that runs the user's code inside `wait`, in this very thread; any other one returns its events from `wait`.
+        """
+
+    @abstractmethod
+    def now(self) -> float:
+        """Return the experiment's time in seconds."""
+
+    @abstractmethod
+    def start(self, command: Start) -> None:
+        """Begin an attempt. Its resources are the caller's business."""
+
+    @abstractmethod
+    def proceed(self, command: Proceed) -> None:
+        """Let a waiting attempt go on."""
+
+    @abstractmethod
+    def halt(self, command: Halt) -> None:
+        """Ask an attempt to end at its next report."""
+
+    @abstractmethod
+    def kill(self, command: Kill) -> None:
+        """End an attempt by force."""
+
+    @abstractmethod
+    def wait(self, until: float | None) -> list[Event]:
+        """Return what has happened, waiting for it up to time `until` (None: as long as it takes); [] then, or at `wake`."""
+
+    def wake(self) -> None:  # noqa: B027  only executors that block need it
+        """Make a `wait` that is under way return soon. Safe from a signal handler and from other threads."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End whatever still runs, at once, and free the engine. May be called twice."""

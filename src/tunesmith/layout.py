@@ -1,0 +1,26 @@
+"""Where things lie in an experiment's folder. The only place that spells these names."""
+
+from __future__ import annotations
+
+JOURNAL = "journal.db"
+TRIALS = "trials"
+CHECKPOINTS = "checkpoints"
+
+
+def trial_folder(trial: int) -> str:
+    """Return a trial's folder, relative to the experiment's: short and without odd characters, for every platform."""
+    return f"{TRIALS}/{trial:05d}"
+
+
+def checkpoint_folder(trial: int, attempt: int, number: int) -> str:
+    """Return the folder of the checkpoint that came with result `number` of an attempt, relative to the experiment's.
+
+    A reported directory's contents lie right in it; a reported file lies in it under its own name.
+    """
+    return f"{trial_folder(trial)}/{CHECKPOINTS}/{attempt}-{number:06d}"
+
+
+def checkpoint_container(reference: str) -> str:
+    """Return the folder that holds all of the checkpoint that `reference` names (a folder, or a file in one)."""
+    parts = reference.split("/")
+    return "/".join(parts[: parts.index(CHECKPOINTS) + 2])
