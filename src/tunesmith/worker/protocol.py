@@ -51,6 +51,20 @@ class Report(Message, frozen=True):
     waits: bool = False
 
 
+class Ended(Message, frozen=True):
+    """Worker to driver: the attempt is over. Words as in `core.events.AttemptEnded` and `core.events.Failure`."""
+
+    trial: int
+    attempt: int
+    outcome: str
+    kind: str = ""
+    message: str = ""
+    where: str = ""
+    traceback: str = ""
+    checkpoint: str | None = None
+    """Saved while it ended, after its last report."""
+
+
 class Go(Message, frozen=True):
     """Driver to worker: go on up to `until`."""
 
