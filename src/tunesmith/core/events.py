@@ -84,6 +84,8 @@ class SessionOpened(Event):
     mode: str = "max"
     trials_wanted: int | None = None
     """How many trials the experiment is to have in total; None is no bound."""
+    request: dict[str, float] = {"cpu": 1}
+    """What a trial asks for that has no request of its own."""
     nodes: tuple[Node, ...] = ()
     scheduler: str = ""
     searcher: str = ""
