@@ -59,7 +59,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     at: float
 
 
-class ExperimentCreated(Event):
+class ExperimentCreated(Event, frozen=True):
     """A new experiment; the first event of every journal."""
 
     name: str
@@ -74,7 +74,7 @@ class ExperimentCreated(Event):
     """The space as text, for people."""
 
 
-class SessionOpened(Event):
+class SessionOpened(Event, frozen=True):
     """A controller began to drive the experiment: the first session or a resumed one."""
 
     session: int
@@ -97,13 +97,13 @@ class SessionOpened(Event):
     """(trial, attempt) pairs that outlived the previous session."""
 
 
-class NodesChanged(Event):
+class NodesChanged(Event, frozen=True):
     """Machines joined or left."""
 
     nodes: tuple[Node, ...]
 
 
-class Suggested(Event):
+class Suggested(Event, frozen=True):
     """The searcher proposed configs; trial numbers follow in order."""
 
     configs: tuple[Config, ...]
@@ -112,11 +112,11 @@ class Suggested(Event):
     origin: str = ""
 
 
-class SpaceExhausted(Event):
+class SpaceExhausted(Event, frozen=True):
     """The searcher has nothing more to propose, ever."""
 
 
-class Reported(Event):
+class Reported(Event, frozen=True):
     """One `report` of a running attempt. Also what policies see as a *result*."""
 
     trial: int
@@ -149,7 +149,7 @@ class Reported(Event):
         return None
 
 
-class AttemptStarted(Event):
+class AttemptStarted(Event, frozen=True):
     """A worker took the attempt up."""
 
     trial: int
@@ -158,7 +158,7 @@ class AttemptStarted(Event):
     host: str
 
 
-class AttemptEnded(Event):
+class AttemptEnded(Event, frozen=True):
     """A worker's life for a trial is over; exactly one per attempt, and nothing after it.
 
     `outcome` is one of: done (it returned), halted (it obeyed a halt), failed (its fault), killed (on our order), lost
@@ -173,7 +173,7 @@ class AttemptEnded(Event):
     """Saved while it ended, after its last report."""
 
 
-class StopRequested(Event):
+class StopRequested(Event, frozen=True):
     """A person or a signal asked to stop one trial, or with `trial` None everything."""
 
     reason: str
@@ -182,7 +182,7 @@ class StopRequested(Event):
     """Kill at once instead of letting the attempts finish cleanly."""
 
 
-class TrialLaunched(Event):
+class TrialLaunched(Event, frozen=True):
     """Decided: the trial gets resources and a new attempt."""
 
     trial: int
@@ -192,7 +192,7 @@ class TrialLaunched(Event):
     """What the attempt goes on from."""
 
 
-class TrialPaused(Event):
+class TrialPaused(Event, frozen=True):
     """Decided: the attempt ends and the trial may go on later, from its last checkpoint."""
 
     trial: int
@@ -201,27 +201,27 @@ class TrialPaused(Event):
     """True when the controller itself ends: the next session queues the trial again."""
 
 
-class TrialStopped(Event):
+class TrialStopped(Event, frozen=True):
     """Decided: the trial ends before its own end."""
 
     trial: int
     reason: str
 
 
-class TrialCompleted(Event):
+class TrialCompleted(Event, frozen=True):
     """Decided: the trial ran to its own end."""
 
     trial: int
 
 
-class TrialFailed(Event):
+class TrialFailed(Event, frozen=True):
     """Decided: the trial failed for good."""
 
     trial: int
     failure: Failure
 
 
-class TrialRequeued(Event):
+class TrialRequeued(Event, frozen=True):
     """Decided: the trial waits for resources again, to go on from its last good checkpoint."""
 
     trial: int
@@ -230,7 +230,7 @@ class TrialRequeued(Event):
     """What went wrong, when this is a retry that counts against `max_failures`."""
 
 
-class CheckpointDropped(Event):
+class CheckpointDropped(Event, frozen=True):
     """Decided: nothing needs this checkpoint any more, or it was found damaged."""
 
     trial: int
@@ -238,8 +238,11 @@ class CheckpointDropped(Event):
     reason: str = ""
 
 
-class ExperimentFinished(Event):
-    """Decided: this session is over. `reason` is one of: completed, stopped, interrupted, time_budget, failed, stuck."""
+class ExperimentFinished(Event, frozen=True):
+    """Decided: this session is over.
+
+    `reason` is one of: completed, stopped, interrupted, time_budget, failed, stuck.
+    """
 
     reason: str
     message: str = ""
@@ -249,7 +252,21 @@ Result = Reported
 """A result is the event that reported it."""
 
 EVENT_TYPES: tuple[type[Event], ...] = (
-    ExperimentCreated, SessionOpened, NodesChanged, Suggested, SpaceExhausted, Reported, AttemptStarted, AttemptEnded,
-    StopRequested, TrialLaunched, TrialPaused, TrialStopped, TrialCompleted, TrialFailed, TrialRequeued,
-    CheckpointDropped, ExperimentFinished,
-)  # fmt: skip
+    ExperimentCreated,
+    SessionOpened,
+    NodesChanged,
+    Suggested,
+    SpaceExhausted,
+    Reported,
+    AttemptStarted,
+    AttemptEnded,
+    StopRequested,
+    TrialLaunched,
+    TrialPaused,
+    TrialStopped,
+    TrialCompleted,
+    TrialFailed,
+    TrialRequeued,
+    CheckpointDropped,
+    ExperimentFinished,
+)

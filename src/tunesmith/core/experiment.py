@@ -12,10 +12,25 @@ from typing import Any
 from ..errors import IllegalTransition
 from .commands import Progress
 from .events import (
-    AttemptEnded, AttemptStarted, CheckpointDropped, Event, ExperimentCreated, ExperimentFinished, NodesChanged,
-    Reported, SessionOpened, SpaceExhausted, StopRequested, Suggested, TrialCompleted, TrialFailed, TrialLaunched,
-    TrialPaused, TrialRequeued, TrialStopped,
-)  # fmt: skip
+    AttemptEnded,
+    AttemptStarted,
+    CheckpointDropped,
+    Event,
+    ExperimentCreated,
+    ExperimentFinished,
+    NodesChanged,
+    Reported,
+    SessionOpened,
+    SpaceExhausted,
+    StopRequested,
+    Suggested,
+    TrialCompleted,
+    TrialFailed,
+    TrialLaunched,
+    TrialPaused,
+    TrialRequeued,
+    TrialStopped,
+)
 from .objective import WORST, Objective
 from .resources import Pool
 from .trial import NEW_TRIAL, TRANSITIONS, Status, Trial
@@ -49,7 +64,7 @@ class Experiment:
         self.counts: dict[Status, int] = dict.fromkeys(Status, 0)
         self.results = 0
         self.best: Trial | None = None
-        """The trial with the lowest loss; the earliest of equals."""
+        """The trial with the lowest loss, the earliest of equals; None while no result had the metric."""
         self.live: dict[int, None] = {}
         """Trials with a live attempt, in order of launch."""
         self.paused: dict[int, None] = {}
@@ -151,9 +166,9 @@ class Experiment:
         loss = WORST
         if self.objective is not None:
             loss = self.objective.loss(event)
-            if loss < trial.best_loss or trial.best is None:
+            if loss < trial.best_loss:
                 trial.best, trial.best_loss = event, loss
-                if self.best is None or loss < self.best.best_loss or self.best is trial:
+                if self.best is None or loss < self.best.best_loss:
                     self.best = trial
         if event.checkpoint is not None:
             steps, episodes = (_number(event.metrics.get(name)) for name in ("timesteps_total", "episodes_total"))
@@ -235,7 +250,7 @@ class Experiment:
     # What the rules share.
 
     def _move(self, event: Any) -> Trial:
-        trial = self.trials[event.trial]
+        trial: Trial = self.trials[event.trial]
         status = trial.moved(event)
         self.counts[trial.status] -= 1
         self.counts[status] += 1

@@ -8,8 +8,9 @@ no way to be saved, and may be exchanged for another between two sessions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from .events import Config, Event, Result
@@ -119,7 +120,7 @@ class Stopper(Policy):
     metrics has reached its value. A stopper that must see every result says so by `every_result = True`.
     """
 
-    thresholds: dict[str, float] = {}
+    thresholds: Mapping[str, float] = MappingProxyType({})
     every_result: bool = True
 
     def stop_trial(self, result: Result, experiment: Experiment) -> str | None:

@@ -6,9 +6,23 @@ from enum import StrEnum
 
 from ..errors import IllegalTransition
 from .events import (
-    AttemptEnded, AttemptStarted, CheckpointDropped, Config, Event, Failure, Placement, Reported, Result, Suggested,
-    TrialCompleted, TrialFailed, TrialLaunched, TrialPaused, TrialRequeued, TrialStopped,
-)  # fmt: skip
+    AttemptEnded,
+    AttemptStarted,
+    CheckpointDropped,
+    Config,
+    Event,
+    Failure,
+    Placement,
+    Reported,
+    Result,
+    Suggested,
+    TrialCompleted,
+    TrialFailed,
+    TrialLaunched,
+    TrialPaused,
+    TrialRequeued,
+    TrialStopped,
+)
 
 
 class Status(StrEnum):
@@ -57,10 +71,28 @@ class Trial:
     """One config under evaluation. Read it; only `Experiment.apply` writes it."""
 
     __slots__ = (
-        "attempt", "best", "best_loss", "checkpoint", "checkpoints", "config", "elapsed", "failure", "failures",
-        "first_at", "id", "interrupted", "last", "last_at", "number", "placement", "reason", "request", "results",
-        "status", "story",
-    )  # fmt: skip
+        "attempt",
+        "best",
+        "best_loss",
+        "checkpoint",
+        "checkpoints",
+        "config",
+        "elapsed",
+        "failure",
+        "failures",
+        "first_at",
+        "id",
+        "interrupted",
+        "last",
+        "last_at",
+        "number",
+        "placement",
+        "reason",
+        "request",
+        "results",
+        "status",
+        "story",
+    )
 
     def __init__(self, trial: int, config: Config, request: dict[str, float] | None) -> None:
         self.id = trial
@@ -102,6 +134,12 @@ class Trial:
     def is_live(self) -> bool:
         """Whether an attempt of it is (or may be) alive somewhere, holding resources."""
         return self.placement is not None
+
+    @property
+    def best_checkpoint(self) -> str | None:
+        """The kept checkpoint with the lowest loss; the newest of equals."""
+        kept = self.checkpoints
+        return min(reversed(kept), key=lambda name: kept[name][4]) if kept else None
 
     def moved(self, event: Event) -> Status:
         """Return the status that `event` leads to.

@@ -1,9 +1,9 @@
 """What every executor is. It runs attempts somewhere, owns time, and turns what happens into events.
 
-The contract, per attempt: at most one `AttemptStarted`, then `Reported` in order of `number`, exactly one `AttemptEnded`,
-nothing after it. `start`, `proceed`, `halt` and `kill` never block and never raise for an attempt that has meanwhile ended; what
-they lead to comes back from `wait`. No result is ever dropped: when results come faster than they are read, the
-workers wait.
+The contract, per attempt: at most one `AttemptStarted`, then `Reported` in order of `number`, exactly one
+`AttemptEnded`, nothing after it. `start`, `proceed`, `halt` and `kill` never block and never raise for an attempt that
+has meanwhile ended; what they lead to comes back from `wait`. No result is ever dropped: when results come faster than
+they are read, the workers wait.
 """
 
 from __future__ import annotations
@@ -77,7 +77,10 @@ class Executor(ABC):
 
     @abstractmethod
     def wait(self, until: float | None) -> list[Event]:
-        """Return what has happened, waiting for it up to time `until` (None: as long as it takes); [] then, or at `wake`."""
+        """Return what has happened, waiting for it up to time `until` (None: as long as it takes).
+
+        Empty when that time has come, or after `wake`.
+        """
 
     def wake(self) -> None:  # noqa: B027  only executors that block need it
         """Make a `wait` that is under way return soon. Safe from a signal handler and from other threads."""

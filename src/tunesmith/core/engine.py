@@ -1,0 +1,500 @@
+"""The core: one event in; events and commands out. It never blocks, reads no clock and does no I/O.
+
+`Core.handle` is a table from the event's type to one short rule. A rule emits events (each is applied to the
+experiment and observed by the policies at once, in the order in which the journal will hold them) and commands for
+the driver. After the rules of a turn, `_settle` gives free resources away and sees whether the experiment is over.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..errors import ResourceError, TuneError
+from .commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
+from .events import (
+    AttemptEnded,
+    AttemptStarted,
+    CheckpointDropped,
+    Event,
+    ExperimentFinished,
+    Failure,
+    NodesChanged,
+    Reported,
+    SessionOpened,
+    SpaceExhausted,
+    StopRequested,
+    Suggested,
+    TrialCompleted,
+    TrialFailed,
+    TrialLaunched,
+    TrialPaused,
+    TrialRequeued,
+    TrialStopped,
+)
+from .experiment import Experiment
+from .policy import ONE_RESULT, Continue, New, Pause, Policy, Resume, Scheduler, Searcher, Stop, Stopper, Wait
+from .trial import Status, Trial
+
+ALIKE_FAILURES = 5
+"""With `fail_fast="auto"`: so many first failures that are alike, and not one result, end the session."""
+LOST_WITHOUT_PROGRESS = 3
+"""An attempt that is lost is nobody's fault; a trial that is lost so often without a result in between has failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What a session allows. Times are seconds; None is no bound."""
+
+    max_failures: int = 0
+    """Retries per trial from its last checkpoint; -1 is no bound."""
+    max_concurrent: int | None = None
+    time_budget: float | None = None
+    """For the whole experiment, in experiment time."""
+    trial_time: float | None = None
+    """For one trial, all of its attempts together; then it is killed."""
+    report_timeout: float | None = None
+    """How long an attempt may be silent; then it is taken for hung and killed."""
+    grace: float = 5.0
+    """How long an attempt that was asked to end may take before it is killed."""
+    kill_grace: float = 1.0
+    """How long a killed attempt may take between SIGTERM and SIGKILL."""
+    fail_fast: bool | str = "auto"
+    """True: the first failed trial ends the session; "auto": the first trials failing alike; False: nothing does."""
+    nan_fails: bool = False
+    """Whether a nan objective fails the trial; otherwise it ranks worst."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What one turn decided: events to be journaled, then commands to be carried out."""
+
+    events: list[Event] = field(default_factory=list)
+    commands: list[Command] = field(default_factory=list)
+
+
+class Core:
+    """Decides. Feed it every event of the executor; journal what it returns before acting on it."""
+
+    def __init__(
+        self, experiment: Experiment, *, searcher: Searcher, scheduler: Scheduler, stopper: Stopper, limits: Limits
+    ) -> None:
+        self.experiment = experiment
+        self.scheduler = scheduler
+        self.stopper = stopper
+        self.limits = limits
+        self._policies: tuple[Policy, ...] = tuple(
+            policy for policy in (searcher, scheduler, stopper) if type(policy).observe is not Policy.observe
+        )
+        self._step = Step()
+        self._now = experiment.at
+        self._deadlines: list[tuple[float, int, int, str]] = []
+        self._silent_since: dict[int, float] = {}
+        self._kill_reasons: dict[int, Failure] = {}
+        self._lost: dict[int, int] = {}
+        self._closing: ExperimentFinished | None = None
+        self._is_asking = False
+        self._is_declined = False
+        self._has_news = False
+        self._alike: list[tuple[str, str, str]] = []
+
+    def handle(self, *events: Event) -> Step:
+        """Decide on what happened, in order; events of one turn of the loop belong in one call."""
+        for event in events:
+            self._now = event.at
+            _RULES[type(event)](self, event)
+        self._settle()
+        step, self._step = self._step, Step()
+        return step
+
+    def tick(self, now: float) -> Step:
+        """Decide on what is due at `now`."""
+        self._now = max(now, self._now)
+        while self._deadlines and self._deadlines[0][0] <= now:
+            due, number, attempt, kind = heapq.heappop(self._deadlines)
+            if kind == "budget":
+                self._close("time_budget", f"the time budget of {self.limits.time_budget:g} s is used up")
+            else:
+                self._overdue(due, self.experiment.trials[number], attempt, kind)
+        self._settle()
+        step, self._step = self._step, Step()
+        return step
+
+    def next_deadline(self) -> float | None:
+        """Return when `tick` has something to do; None when nothing is due."""
+        while self._deadlines and self._is_stale(self._deadlines[0]):
+            heapq.heappop(self._deadlines)
+        return self._deadlines[0][0] if self._deadlines else None
+
+    # One short rule per event that an executor, the loop or a person can send.
+
+    def _session_opened(self, event: SessionOpened) -> None:
+        experiment = self.experiment
+        self._emit(event)
+        alive = set(event.alive)
+        for number in list(experiment.live):
+            trial = experiment.trials[number]
+            if (number, trial.attempt) not in alive:
+                ended = AttemptEnded(at=event.at, trial=number, attempt=trial.attempt, outcome="lost")
+                self._emit(ended)
+                if trial.status is Status.RUNNING:
+                    self._requeue(trial, "its session ended without notice")
+        for trial in experiment.trials:
+            # Once per session, so linear is fine.
+            if trial.status is Status.PAUSED and trial.interrupted:
+                self._requeue(trial, trial.reason)
+            elif trial.status is Status.FAILED and event.retry_failed:
+                self._requeue(trial, "failed trials are tried again")
+        if self.limits.time_budget is not None:
+            heapq.heappush(self._deadlines, (self.limits.time_budget, -1, 0, "budget"))
+
+    def _nodes_changed(self, event: NodesChanged) -> None:
+        self._emit(event)
+        self._has_news = True
+
+    def _suggested(self, event: Suggested) -> None:
+        self._is_asking = False
+        if not event.configs:
+            self._is_declined = True
+            return
+        first = self.experiment.next_number
+        self._emit(event)
+        for trial in self.experiment.trials[first:]:
+            if trial.request is not None:
+                self._refuse_impossible(trial)
+
+    def _space_exhausted(self, event: SpaceExhausted) -> None:
+        self._is_asking = False
+        self._emit(event)
+
+    def _attempt_started(self, event: AttemptStarted) -> None:
+        trial = self.experiment.trials[event.trial]
+        if trial.is_live and trial.attempt == event.attempt:
+            self._emit(event)
+
+    def _reported(self, event: Reported) -> None:
+        experiment = self.experiment
+        trial = experiment.trials[event.trial]
+        if trial.status is not Status.RUNNING or event.attempt != trial.attempt or event.number <= trial.number:
+            return  # Late, of an older attempt, or doubled: what it could change is already decided.
+        self._emit(event)
+        if event.checkpoint is not None:
+            self._drop_unneeded_checkpoints(trial)
+        stopper = self.stopper
+        if event.waits or stopper.every_result:
+            reason = stopper.stop_trial(event, experiment)
+            if reason is not None:
+                self._stop(trial, reason)
+                return
+        if self.limits.nan_fails and experiment.objective is not None:
+            value = event.value(experiment.objective.metric)
+            if value != value:
+                message = f"{experiment.objective.metric} is nan at training_iteration {event.number}"
+                self._fail(trial, Failure(kind="nan", message=message))
+                self._halt(trial)
+                return
+        if event.waits:
+            match self.scheduler.decide(event, experiment):
+                case Continue():
+                    self._command(Proceed(trial.id, trial.attempt, self._lease(trial)))
+                case Stop(reason):
+                    self._stop(trial, reason)
+                case Pause(reason):
+                    self._emit(TrialPaused(at=self._now, trial=trial.id, reason=reason))
+                    self._halt(trial, save=True)
+                case other:
+                    raise TuneError(
+                        f"{type(self.scheduler).__name__}.decide returned {other!r}. "
+                        "Return Continue(), Pause(...) or Stop(...)."
+                    )
+
+    def _attempt_ended(self, event: AttemptEnded) -> None:
+        trial = self.experiment.trials[event.trial]
+        if not trial.is_live or event.attempt != trial.attempt:
+            return
+        failure = self._kill_reasons.pop(trial.id, None) or event.failure
+        if failure is not event.failure:
+            event = AttemptEnded(
+                at=event.at,
+                trial=event.trial,
+                attempt=event.attempt,
+                outcome=event.outcome,
+                failure=failure,
+                checkpoint=event.checkpoint,
+            )
+        self._silent_since.pop(trial.id, None)
+        self._emit(event)
+        if trial.checkpoints is not None and event.checkpoint is not None:
+            self._drop_unneeded_checkpoints(trial)
+        if trial.status is not Status.RUNNING:
+            return  # It was paused or stopped, and has now obeyed.
+        if event.outcome == "done":
+            self._emit(TrialCompleted(at=self._now, trial=trial.id))
+        elif event.outcome == "halted" and failure is None:
+            self._emit(TrialPaused(at=self._now, trial=trial.id, reason="halted by its executor", interrupted=True))
+        else:
+            self._end_badly(trial, event.outcome, failure or Failure(kind="lost", message="its worker was lost"))
+
+    def _stop_requested(self, event: StopRequested) -> None:
+        self._emit(event)
+        if event.trial is not None:
+            if not 0 <= event.trial < self.experiment.next_number:
+                return
+            trial = self.experiment.trials[event.trial]
+            if not trial.status.is_final:
+                self._stop(trial, event.reason)
+                if event.now and trial.is_live:
+                    self._command(Kill(trial.id, trial.attempt, self.limits.kill_grace))
+            return
+        self._close("interrupted", event.reason)
+        if event.now:
+            for number in self.experiment.live:
+                self._command(Kill(number, self.experiment.trials[number].attempt, 0.0))
+
+    # After the rules of a turn.
+
+    def _settle(self) -> None:
+        experiment = self.experiment
+        if experiment.finished is not None:
+            return
+        if self._closing is None and self._has_news:
+            reason = self.stopper.stop_experiment(experiment)
+            if reason is not None:
+                self._close("stopped", reason, stop_trials=True)
+        if self._has_news:
+            self._is_declined = False
+        self._has_news = False
+        if self._closing is None:
+            self._fill()
+        if not experiment.live and not self._is_asking:
+            self._finish()
+
+    def _fill(self) -> None:
+        """Give free resources away until nobody is left who fits."""
+        experiment = self.experiment
+        while self.limits.max_concurrent is None or len(experiment.live) < self.limits.max_concurrent:
+            if experiment.pool.room(experiment.request, at_most=1) == 0 and not experiment.counts[Status.PENDING]:
+                return
+            match self.scheduler.choose(experiment):
+                case New():
+                    if not self._launch_next() and not self._ask():
+                        return
+                    if self._is_asking:
+                        return
+                case Resume(number):
+                    trial = experiment.trials[number]
+                    if trial.is_live or not self._launch(trial):
+                        return
+                case Wait():
+                    return
+
+    def _launch_next(self) -> bool:
+        return any(self._launch(trial) for trial in self.experiment.pending())
+
+    def _launch(self, trial: Trial) -> bool:
+        """Launch a trial if its request fits now; return whether it did."""
+        experiment = self.experiment
+        placement = experiment.pool.find(experiment.request_of(trial))
+        if placement is None:
+            return False
+        checkpoint = trial.checkpoint
+        self._emit(
+            TrialLaunched(
+                at=self._now, trial=trial.id, attempt=trial.attempt + 1, placement=placement, checkpoint=checkpoint
+            )
+        )
+        limits = self.limits
+        if limits.trial_time is not None:
+            self._set_deadline(self._now + max(0.0, limits.trial_time - trial.elapsed), trial, "time_limit")
+        if limits.report_timeout is not None:
+            self._set_deadline(self._now + limits.report_timeout, trial, "hung")
+        progress = experiment.progress_at(trial, checkpoint)
+        self._command(Start(trial.id, trial.attempt, trial.config, placement, self._lease(trial), checkpoint, progress))
+        return True
+
+    def _ask(self) -> bool:
+        """Ask for as many configs as could start now; return whether there was a reason to."""
+        experiment = self.experiment
+        if self._is_asking or self._is_declined or experiment.is_exhausted or experiment.counts[Status.PENDING]:
+            return False
+        count = 1_000_000
+        if experiment.trials_wanted is not None:
+            count = min(count, experiment.trials_wanted - experiment.next_number)
+        if self.limits.max_concurrent is not None:
+            count = min(count, self.limits.max_concurrent - len(experiment.live))
+        if count > 0:
+            count = experiment.pool.room(experiment.request, at_most=count)
+        if count <= 0:
+            return False
+        self._is_asking = True
+        self._command(Suggest(count))
+        return True
+
+    def _finish(self) -> None:
+        experiment = self.experiment
+        finished = self._closing
+        if finished is None:
+            if experiment.counts[Status.PENDING]:
+                trial = next(experiment.pending())
+                asked = ", ".join(f"{name}={amount:g}" for name, amount in experiment.request_of(trial).items())
+                message = f"nothing runs, and trial {trial.id} (which asks for {asked}) cannot start on any node"
+                finished = ExperimentFinished(at=self._now, reason="stuck", message=message)
+            elif self._is_complete():
+                finished = ExperimentFinished(at=self._now, reason="completed")
+            else:
+                message = "nothing runs, the searcher has no config to offer for now, and no result is to come"
+                finished = ExperimentFinished(at=self._now, reason="stuck", message=message)
+        self._emit(ExperimentFinished(at=self._now, reason=finished.reason, message=finished.message))
+
+    def _is_complete(self) -> bool:
+        experiment = self.experiment
+        wanted = experiment.trials_wanted
+        return experiment.is_exhausted or (wanted is not None and experiment.next_number >= wanted)
+
+    # What the rules share.
+
+    def _emit(self, event: Event) -> None:
+        experiment = self.experiment
+        experiment.apply(event)
+        for policy in self._policies:
+            policy.observe(event, experiment)
+        self._step.events.append(event)
+        self._has_news = True
+
+    def _command(self, command: Command) -> None:
+        self._step.commands.append(command)
+
+    def _lease(self, trial: Trial) -> float:
+        return ONE_RESULT if self.stopper.every_result else self.scheduler.lease(trial, self.experiment)
+
+    def _requeue(self, trial: Trial, reason: str, failure: Failure | None = None) -> None:
+        self._emit(TrialRequeued(at=self._now, trial=trial.id, reason=reason, failure=failure))
+
+    def _stop(self, trial: Trial, reason: str) -> None:
+        self._emit(TrialStopped(at=self._now, trial=trial.id, reason=reason))
+        if trial.is_live:
+            self._halt(trial)
+
+    def _halt(self, trial: Trial, *, save: bool = False) -> None:
+        self._command(Halt(trial.id, trial.attempt, save))
+        self._set_deadline(self._now + self.limits.grace, trial, "grace")
+
+    def _kill(self, trial: Trial, failure: Failure) -> None:
+        self._kill_reasons[trial.id] = failure
+        self._command(Kill(trial.id, trial.attempt, self.limits.kill_grace))
+
+    def _close(self, reason: str, message: str, *, stop_trials: bool = False) -> None:
+        """End the session: no launches any more; running trials end cleanly, and go on in the next session."""
+        if self._closing is not None:
+            return
+        self._closing = ExperimentFinished(at=self._now, reason=reason, message=message)
+        for number in list(self.experiment.live):
+            trial = self.experiment.trials[number]
+            if trial.status is not Status.RUNNING:
+                continue
+            if stop_trials:
+                self._stop(trial, message)
+            else:
+                self._emit(TrialPaused(at=self._now, trial=number, reason=message, interrupted=True))
+                self._halt(trial, save=True)
+
+    def _refuse_impossible(self, trial: Trial) -> None:
+        try:
+            self.experiment.pool.check(self.experiment.request_of(trial))
+        except ResourceError as error:
+            self._fail(trial, Failure(kind="resources", message=f"ResourceError: {error}"))
+
+    def _end_badly(self, trial: Trial, outcome: str, failure: Failure) -> None:
+        if failure.kind == "checkpoint" and trial.checkpoint is not None:
+            dropped = trial.checkpoint
+            self._emit(CheckpointDropped(at=self._now, trial=trial.id, checkpoint=dropped, reason=failure.message))
+            self._requeue(trial, f"{failure.message}; it goes on from {trial.checkpoint or 'the beginning'}")
+            return
+        if failure.kind == "lost":
+            has_progressed = trial.last is not None and trial.last.attempt == trial.attempt
+            self._lost[trial.id] = 1 if has_progressed else self._lost.get(trial.id, 0) + 1
+            if self._lost[trial.id] <= LOST_WITHOUT_PROGRESS:
+                self._requeue(trial, failure.message)
+                return
+        retries = self.limits.max_failures
+        # Time is up for good; everything else may go better next time.
+        if failure.kind != "time_limit" and (retries < 0 or trial.failures < retries):
+            self._requeue(trial, f"retry {trial.failures + 1}: {failure.message}", failure)
+            return
+        self._fail(trial, failure)
+
+    def _fail(self, trial: Trial, failure: Failure) -> None:
+        self._emit(TrialFailed(at=self._now, trial=trial.id, failure=failure))
+        fail_fast = self.limits.fail_fast
+        if fail_fast is True:
+            self._close("failed", f"a trial failed, and fail_fast is on: {failure.message} {failure.where}".rstrip())
+        elif fail_fast == "auto" and not self.experiment.results and not self.experiment.counts[Status.COMPLETED]:
+            self._alike.append(failure.signature)
+            if len(self._alike) >= ALIKE_FAILURES and len(set(self._alike)) == 1:
+                place = f" at {failure.where}" if failure.where else ""
+                message = f"the first {len(self._alike)} trials all failed alike: {failure.message}{place}"
+                self._close("failed", message)
+
+    def _drop_unneeded_checkpoints(self, trial: Trial) -> None:
+        """Keep a trial's last checkpoint and its best one."""
+        kept = trial.checkpoints
+        if kept is None or len(kept) < 2:
+            return
+        needed = {trial.checkpoint, trial.best_checkpoint}
+        for checkpoint in [name for name in kept if name not in needed]:
+            self._emit(CheckpointDropped(at=self._now, trial=trial.id, checkpoint=checkpoint))
+            self._command(Discard(checkpoint))
+
+    # Deadlines.
+
+    def _set_deadline(self, due: float, trial: Trial, kind: str) -> None:
+        heapq.heappush(self._deadlines, (due, trial.id, trial.attempt, kind))
+
+    def _is_stale(self, deadline: tuple[float, int, int, str]) -> bool:
+        _, number, attempt, kind = deadline
+        if kind == "budget":
+            return self._closing is not None
+        trial = self.experiment.trials[number]
+        return not trial.is_live or trial.attempt != attempt
+
+    def _overdue(self, due: float, trial: Trial, attempt: int, kind: str) -> None:
+        if not trial.is_live or trial.attempt != attempt:
+            return
+        limits = self.limits
+        if kind == "grace":
+            self._command(Kill(trial.id, attempt, limits.kill_grace))
+        elif trial.status is not Status.RUNNING or trial.id in self._kill_reasons:
+            return
+        elif kind == "time_limit":
+            message = f"it ran for longer than the {limits.trial_time:g} s a trial may take"
+            self._kill(trial, Failure(kind="time_limit", message=message))
+        elif limits.report_timeout is not None:
+            silent_until = trial.last_at + limits.report_timeout
+            if silent_until > due:
+                self._set_deadline(silent_until, trial, "hung")
+                return
+            message = f"it has not reported for {limits.report_timeout:g} s"
+            self._kill(trial, Failure(kind="hung", message=message))
+
+
+_RULES: dict[type[Event], Callable[[Core, Any], None]] = {
+    SessionOpened: Core._session_opened,
+    NodesChanged: Core._nodes_changed,
+    Suggested: Core._suggested,
+    SpaceExhausted: Core._space_exhausted,
+    AttemptStarted: Core._attempt_started,
+    Reported: Core._reported,
+    AttemptEnded: Core._attempt_ended,
+    StopRequested: Core._stop_requested,
+}
+
+
+def fold(events: Iterable[Event], experiment: Experiment, policies: Sequence[Policy] = ()) -> Experiment:
+    """Apply a journal's events to `experiment` and let policies observe each, exactly as it happened live."""
+    for event in events:
+        experiment.apply(event)
+        for policy in policies:
+            policy.observe(event, experiment)
+    return experiment
