@@ -84,7 +84,7 @@ class SessionOpened(Event, frozen=True):
     mode: str = "max"
     trials_wanted: int | None = None
     """How many trials the experiment is to have in total; None is no bound."""
-    request: dict[str, float] = {"cpu": 1}
+    request: dict[str, float] = msgspec.field(default_factory=lambda: {"cpu": 1})
     """What a trial asks for that has no request of its own."""
     nodes: tuple[Node, ...] = ()
     scheduler: str = ""
