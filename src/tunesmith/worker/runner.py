@@ -1,17 +1,32 @@
-"""Runs one attempt: the user's function or class from its first line to its end, whatever that end is."""
+"""Runs one attempt: the user's function or class from its first line to its end, whatever that end is.
+
+This is the edge of user code: every exception ends here, and becomes words in `Ended`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import contextlib
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from ..errors import TuneError
+from . import functions, trainable
+from .failure import Diagnosis, diagnosed
 from .protocol import Assignment, Channel, Ended
+from .seeds import set_seeds
+from .session import Session, TrialHalted, active
+from .trainable import CheckpointUnreadable, Trainable
+
+ERROR_FILE = "error.txt"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerJob:
-    """What all attempts of one experiment's session share, as far as a worker needs it. Fields as in `executors.base.Job`."""
+    """What all attempts of one experiment's session share, as far as a worker needs it. See `executors.base.Job`."""
 
     trainable: Callable[..., Any]
     experiment: str
@@ -27,4 +42,164 @@ class WorkerJob:
 
 def run_attempt(job: WorkerJob, assignment: Assignment, channel: Channel) -> Ended:
     """Run one attempt to its end and return how it ended. Never raises for an error of the user's code."""
-    raise NotImplementedError
+    runner = Runner(job)
+    try:
+        return runner.run(assignment, channel)
+    finally:
+        runner.close()
+
+
+class Runner:
+    """Runs attempts of one job, one after another.
+
+    A class trainable's object is kept from one attempt to the next, where its `reset_config` agrees.
+    """
+
+    def __init__(self, job: WorkerJob) -> None:
+        self.job = job
+        self._kept: Trainable | None = None
+        self._reporter_position: str | None = None
+
+    def run(self, assignment: Assignment, channel: Channel) -> Ended:
+        """Run an attempt; return how it ended."""
+        try:
+            return self.run_interruptibly(assignment, channel)
+        except KeyboardInterrupt as error:
+            return self._failed(assignment, diagnosed(error))
+
+    def run_interruptibly(self, assignment: Assignment, channel: Channel) -> Ended:
+        """Run an attempt; return how it ended.
+
+        Raises:
+            KeyboardInterrupt: A person interrupted this very process.
+        """
+        job, session = self.job, Session(self.job, assignment, channel)
+        try:
+            session.trial_folder.mkdir(parents=True, exist_ok=True)
+            if session.checkpoint is not None and not Path(session.checkpoint).exists():
+                raise CheckpointUnreadable(f"the checkpoint {session.checkpoint.path} is not there any more.")
+            set_seeds(job.seed, assignment.trial, assignment.attempt)
+            config = with_objects(assignment.config, job.objects)
+            with active(session):
+                if isinstance(job.trainable, type) and issubclass(job.trainable, Trainable):
+                    saved = self._run_class(job.trainable, config, session)
+                else:
+                    self._run_function(config, session)
+                    saved = None
+        except KeyboardInterrupt:
+            self.close()
+            raise
+        except BaseException as error:  # noqa: BLE001  the edge of user code
+            self.close()
+            return self._ended_by(error, session)
+        return Ended(assignment.trial, assignment.attempt, session.ending or "done", checkpoint=saved)
+
+    def close(self) -> None:
+        """Free the kept object. The runner may be used again."""
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            with _told_on_stderr():
+                kept.cleanup()
+
+    def _run_function(self, config: dict[str, Any], session: Session) -> None:
+        function, parameters = self.job.trainable, self.job.parameters
+        if self._reporter_position is None:
+            self._reporter_position = functions.reporter_position(function, parameters)
+        functions.call(function, self._reporter_position, config, parameters, session)
+
+    def _run_class(self, kind: type[Trainable], config: dict[str, Any], session: Session) -> str | None:
+        """Train until the halt; return the checkpoint that was saved after the last report."""
+        job = self.job
+        instance = self._kept = self._instance(kind, config, session)
+        if session.checkpoint is not None:
+            trainable.load(instance, Path(session.checkpoint))
+        with contextlib.suppress(TrialHalted):
+            trainable.train(
+                instance, session, checkpoint_freq=job.checkpoint_freq, checkpoint_at_end=job.checkpoint_at_end
+            )
+        wanted = session.saves_at_end or job.checkpoint_at_end
+        if wanted and trainable.can_save(kind) and session.checkpoint_number != session.number:
+            with _told_on_stderr():
+                return trainable.save(instance, session, session.number)
+        return None
+
+    def _instance(self, kind: type[Trainable], config: dict[str, Any], session: Session) -> Trainable:
+        """Return an object set up for `config`: the kept one if it agrees, else a new one."""
+        job, kept = self.job, self._kept
+        if kept is not None:
+            _introduce(kept, config, session)
+            if kept.reset_config(config):
+                return kept
+            self.close()
+        trainable.check_class(kind, saves=job.checkpoint_freq > 0 or job.checkpoint_at_end)
+        instance = kind()
+        _introduce(instance, config, session)
+        instance.setup(config, **job.parameters)
+        return instance
+
+    def _ended_by(self, error: BaseException, session: Session) -> Ended:
+        assignment = session.assignment
+        if session.ending:
+            # It has been told to end; how its clean-up fares does not change what it was.
+            if not isinstance(error, TrialHalted):
+                traceback.print_exception(error)
+            return Ended(assignment.trial, assignment.attempt, session.ending)
+        if isinstance(error, SystemExit) and not error.code:
+            return Ended(assignment.trial, assignment.attempt, "done")
+        kind = "checkpoint" if isinstance(error, CheckpointUnreadable) else ""
+        return self._failed(assignment, diagnosed(error, kind=kind, defined_at=functions.place_of(self.job.trainable)))
+
+    def _failed(self, assignment: Assignment, found: Diagnosis) -> Ended:
+        path = Path(assignment.experiment_folder, assignment.trial_folder, ERROR_FILE)
+        heading = f"trial {assignment.trial}, attempt {assignment.attempt}, {found.kind}: {found.message}\n"
+        with contextlib.suppress(OSError):  # a full disk must not hide what happened
+            path.write_text(heading + found.traceback, encoding="utf-8")
+        return Ended(
+            assignment.trial,
+            assignment.attempt,
+            "failed",
+            kind=found.kind,
+            message=found.message,
+            where=found.where,
+            traceback=found.traceback,
+        )
+
+
+def with_objects(value: Any, objects: Mapping[str, Any]) -> Any:
+    """Return a deep copy of a config's JSON values in which each `{"$object": id}` is the object that it stands for.
+
+    Raises:
+        TuneError: There is no such object.
+    """
+    if isinstance(value, dict):
+        if len(value) == 1 and "$object" in value:
+            try:
+                return objects[value["$object"]]
+            except KeyError:
+                raise TuneError(
+                    f"the config names the object {value['$object']!r}, which this session does not have. "
+                    "Was the search space changed between two sessions?"
+                ) from None
+        return {key: with_objects(item, objects) for key, item in value.items()}
+    if isinstance(value, list):
+        return [with_objects(item, objects) for item in value]
+    return value
+
+
+def _introduce(instance: Trainable, config: dict[str, Any], session: Session) -> None:
+    context = session.context
+    instance.config = config
+    instance.iteration = session.number
+    instance.trial_id = context.get_trial_id()
+    instance.trial_name = context.trial_name
+    instance.logdir = context.get_trial_dir()
+    instance.trial_resources = context.resources
+
+
+@contextlib.contextmanager
+def _told_on_stderr() -> Iterator[None]:
+    """Print what goes wrong in user code whose failure changes nothing any more."""
+    try:
+        yield
+    except (Exception, SystemExit, TrialHalted):  # noqa: BLE001  the edge of user code
+        traceback.print_exc(file=sys.stderr)
