@@ -122,6 +122,8 @@ class Stopper(Policy):
 
     thresholds: Mapping[str, float] = MappingProxyType({})
     every_result: bool = True
+    deadline: float | None = None
+    """Experiment time at which `stop_experiment` is to be asked even if nothing has happened; None: no such time."""
 
     def stop_trial(self, result: Result, experiment: Experiment) -> str | None:
         """Return why this trial is to stop now, or None."""
