@@ -19,6 +19,7 @@ from .events import (
     AttemptStarted,
     CheckpointDropped,
     Event,
+    ExperimentCreated,
     ExperimentFinished,
     Failure,
     NodesChanged,
@@ -129,6 +130,9 @@ class Core:
         return self._deadlines[0][0] if self._deadlines else None
 
     # One short rule per event that an executor, the loop or a person can send.
+
+    def _created(self, event: ExperimentCreated) -> None:
+        self._emit(event)
 
     def _session_opened(self, event: SessionOpened) -> None:
         experiment = self.experiment
@@ -480,6 +484,7 @@ class Core:
 
 
 _RULES: dict[type[Event], Callable[[Core, Any], None]] = {
+    ExperimentCreated: Core._created,
     SessionOpened: Core._session_opened,
     NodesChanged: Core._nodes_changed,
     Suggested: Core._suggested,

@@ -1,0 +1,338 @@
+"""Ray Tune's ways to say the same: `Experiment`, `run_experiments`, JSON experiment files, `Tuner`.
+
+A thin face over `api.run`, all of it here; it adds nothing to the core. What has no equal here is an error or a
+warning that says what to write instead, never silently ignored.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from .analysis.results import Results, TrialResult
+from .api import DEFAULT_STORAGE, load, run
+from .callbacks.base import Callback
+from .core.policy import Scheduler, Searcher
+from .errors import ConfigError, require
+from .layout import JOURNAL
+from .space.json_spec import domains_from_json
+from .trainables import Resources
+
+_SPEC_KEYS = (
+    "run", "env", "stop", "config", "trial_resources", "resources_per_trial", "num_samples", "repeat", "local_dir",
+    "upload_dir", "checkpoint_freq", "checkpoint_at_end", "max_failures", "restore", "storage_path",
+)  # fmt: skip
+
+
+class Experiment:
+    """One experiment in early Tune's words; run it with `run_experiments`.
+
+    Args:
+        name: The experiment's name and folder.
+        run: What to tune: a function, a class, or a registered name.
+        stop: When a trial has had enough, e.g. `{"mean_accuracy": 0.95}`.
+        config: The search space; lambdas of `spec` are evaluated for each trial.
+        trial_resources: What a trial needs, `{"cpu": 4}`; `resources_per_trial` is its later name.
+        num_samples: How many trials; with a grid, how many times the grid. `repeat` is its earlier name.
+        local_dir: The folder of all experiments.
+        upload_dir: Not supported; an error.
+        checkpoint_freq: For class trainables: save after each so many steps.
+        checkpoint_at_end: For class trainables: save at the end.
+        max_failures: Retries of a failed trial from its last checkpoint.
+        restore: Not supported; an error.
+
+    Raises:
+        ConfigError: An argument makes no sense or has no equal here.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Any,
+        *,
+        stop: Any = None,
+        config: Mapping[str, Any] | None = None,
+        trial_resources: Resources | None = None,
+        resources_per_trial: Resources | None = None,
+        num_samples: int = 1,
+        repeat: int = 1,
+        local_dir: str | os.PathLike[str] | None = None,
+        storage_path: str | os.PathLike[str] | None = None,
+        upload_dir: str | None = None,
+        checkpoint_freq: int = 0,
+        checkpoint_at_end: bool = False,
+        max_failures: int = 3,
+        restore: str | None = None,
+        env: Any = None,
+    ) -> None:
+        if trial_resources is not None and resources_per_trial is not None:
+            raise ConfigError("trial_resources= and resources_per_trial= are two names for one thing; give one of them.")
+        if repeat != 1 and num_samples != 1:
+            raise ConfigError("repeat= is the earlier name of num_samples=; give one of them.")
+        for word, value in (("upload_dir", upload_dir), ("restore", restore)):
+            if value:
+                raise ConfigError(f"Experiment({name!r}): {word}={value!r} is not supported.")
+        self.name = name
+        self.arguments: dict[str, Any] = {
+            "trainable": run,
+            "name": name,
+            "stop": stop,
+            "space": dict(config or {}) if env is None else {"env": env, **(config or {})},
+            "resources": trial_resources if trial_resources is not None else resources_per_trial,
+            "num_samples": repeat if repeat != 1 else num_samples,
+            "storage_path": local_dir or storage_path or DEFAULT_STORAGE,
+            "checkpoint_freq": checkpoint_freq,
+            "checkpoint_at_end": checkpoint_at_end,
+            "max_failures": max_failures,
+        }
+
+    @classmethod
+    def from_json(cls, name: str, spec: Mapping[str, Any]) -> Experiment:
+        """Return the experiment that a JSON-like `spec` describes; domains are `{"uniform": [0, 1]}` and so on.
+
+        Raises:
+            ConfigError: A key that no experiment has, or no "run".
+        """
+        if not isinstance(spec, Mapping):
+            raise ConfigError(f"experiment {name!r}: {spec!r} is not a dict of {', '.join(_SPEC_KEYS)}.")
+        unknown = [key for key in spec if key not in _SPEC_KEYS]
+        if unknown:
+            raise ConfigError(f"experiment {name!r}: unknown keys {unknown}. Known ones: {', '.join(_SPEC_KEYS)}.")
+        if "run" not in spec:
+            raise ConfigError(f"experiment {name!r} does not say what to run. Add \"run\": a name or 'module:function'.")
+        arguments = dict(spec)
+        if "config" in arguments:
+            arguments["config"] = domains_from_json(arguments["config"])
+        return cls(name, arguments.pop("run"), **arguments)
+
+
+def experiments_from_file(path: str | os.PathLike[str]) -> list[Experiment]:
+    """Return the experiments in a JSON or YAML file: `{"name": {"run": ..., "config": {...}, ...}, ...}`.
+
+    Raises:
+        ConfigError: The file cannot be read as that; the message says where.
+    """
+    file = Path(path)
+    try:
+        text = file.read_text(encoding="utf-8")
+        if file.suffix in (".yaml", ".yml"):
+            yaml = require("yaml", feature="a YAML experiment file", extra="yaml")
+            specs = yaml.safe_load(text)
+        else:
+            specs = json.loads(text)
+    except OSError as error:
+        raise ConfigError(f"{file} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ConfigError(f"{file} is not valid JSON: {error}.") from error
+    except Exception as error:
+        if type(error).__module__.startswith("yaml"):
+            raise ConfigError(f"{file} is not valid YAML: {error}.") from error
+        raise
+    if not isinstance(specs, dict) or not specs:
+        raise ConfigError(f'{file} must hold {{"experiment name": {{"run": ..., "config": {{...}}}}}}.')
+    return [Experiment.from_json(name, spec) for name, spec in specs.items()]
+
+
+def run_experiments(
+    experiments: Experiment | Iterable[Experiment] | Mapping[str, Any],
+    search_alg: Searcher | str | None = None,
+    scheduler: Scheduler | str | None = None,
+    *,
+    verbose: bool | int = True,
+    resume: bool | str = False,
+    raise_on_failed_trial: bool = True,
+    reuse_actors: bool = False,
+    with_server: bool = False,
+    server_port: int = 4321,
+    queue_trials: bool = False,
+    trial_executor: Any = None,
+    **more: Any,
+) -> list[TrialResult]:
+    """Run experiments one after another and return all of their trials.
+
+    Args:
+        experiments: An `Experiment`, several, or `{"name": {"run": ..., "config": {...}}}`.
+        search_alg: Proposes configs; `searcher` of `run`.
+        scheduler: Stops bad trials early; each experiment gets a fresh one.
+        verbose: Whether to show the display.
+        resume: Go on with the experiments that exist. Without it an experiment whose name is taken gets a numbered one.
+        raise_on_failed_trial: Raise `TrialsFailed` when a trial failed.
+        reuse_actors: Reuse processes for several trials.
+        with_server: Not supported; a warning. `tunesmith stop` and `tunesmith show` work on a running experiment.
+        server_port: See `with_server`.
+        queue_trials: Not needed on one machine; a warning.
+        trial_executor: Not supported; a warning.
+        **more: Further arguments of `run`, e.g. `metric`, `mode`, `seed`.
+
+    Raises:
+        ConfigError: The experiments make no sense.
+        TrialsFailed: With `raise_on_failed_trial`.
+    """
+    for word, value in (
+        ("with_server", with_server),
+        ("queue_trials", queue_trials),
+        ("trial_executor", trial_executor),
+    ):
+        if value:
+            warnings.warn(f"run_experiments({word}=...) has no equal here and is ignored.", stacklevel=2)
+    trials: list[TrialResult] = []
+    for experiment in _experiments(experiments):
+        arguments = {**experiment.arguments, **more}
+        if resume is False:
+            arguments["name"] = _free_name(arguments["storage_path"], experiment.name)
+        results = run(
+            arguments.pop("trainable"),
+            searcher=copy.deepcopy(search_alg),
+            scheduler=copy.deepcopy(scheduler),
+            verbose=verbose,
+            resume=resume if resume is False else "auto",
+            raise_on_failed_trial=raise_on_failed_trial,
+            reuse_workers=reuse_actors,
+            **arguments,
+        )
+        trials.extend(results)
+    return trials
+
+
+def _experiments(experiments: Any) -> list[Experiment]:
+    if isinstance(experiments, Experiment):
+        return [experiments]
+    if isinstance(experiments, Mapping):
+        return [Experiment.from_json(name, spec) for name, spec in experiments.items()]
+    if isinstance(experiments, Iterable) and not isinstance(experiments, str):
+        found = list(experiments)
+        if all(isinstance(experiment, Experiment) for experiment in found) and found:
+            return found
+    raise ConfigError(
+        f"run_experiments({experiments!r}): give a tune.Experiment, a list of them, or "
+        "{'name': {'run': ..., 'config': {...}}}."
+    )
+
+
+def _free_name(storage_path: str | os.PathLike[str], name: str) -> str:
+    """Return `name`, or a numbered one when an experiment of that name exists: early Tune never mixed two runs."""
+    folder, number = Path(storage_path).expanduser() / name, 1
+    while (folder / JOURNAL).exists():
+        number += 1
+        folder = folder.with_name(f"{name}_{number}")
+    if number > 1:
+        warnings.warn(
+            f"there is an experiment {name!r} already; this one is {folder.name!r}. To go on with it: resume=True.",
+            stacklevel=3,
+        )
+    return folder.name
+
+
+@dataclass(frozen=True, kw_only=True)
+class TuneConfig:
+    """How to search, in Ray 2's words; see `run` for each."""
+
+    metric: str | None = None
+    mode: str | None = None
+    search_alg: Searcher | str | None = None
+    scheduler: Scheduler | str | None = None
+    num_samples: int = 1
+    max_concurrent_trials: int | None = None
+    time_budget_s: float | timedelta | None = None
+    reuse_actors: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureConfig:
+    """What to do when trials fail, in Ray 2's words."""
+
+    max_failures: int = 0
+    fail_fast: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """When class trainables are saved, in Ray 2's words. A trial's last and best checkpoints are kept."""
+
+    checkpoint_frequency: int = 0
+    checkpoint_at_end: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where results go and when to stop, in Ray 2's words."""
+
+    name: str | None = None
+    storage_path: str | os.PathLike[str] = DEFAULT_STORAGE
+    stop: Any = None
+    failure_config: FailureConfig = field(default_factory=FailureConfig)
+    checkpoint_config: CheckpointConfig = field(default_factory=CheckpointConfig)
+    callbacks: Sequence[Callback] = ()
+    verbose: bool | int = 1
+
+
+class Tuner:
+    """A run in Ray 2's words: `Tuner(train, param_space={...}, tune_config=TuneConfig(...)).fit()`."""
+
+    def __init__(
+        self,
+        trainable: Any,
+        *,
+        param_space: Mapping[str, Any] | None = None,
+        tune_config: TuneConfig | None = None,
+        run_config: RunConfig | None = None,
+    ) -> None:
+        tuning, running = tune_config or TuneConfig(), run_config or RunConfig()
+        self._trainable = trainable
+        self._arguments: dict[str, Any] = {
+            "space": param_space,
+            "metric": tuning.metric,
+            "mode": tuning.mode,
+            "searcher": tuning.search_alg,
+            "scheduler": tuning.scheduler,
+            "num_samples": tuning.num_samples,
+            "max_concurrent_trials": tuning.max_concurrent_trials,
+            "time_budget_s": tuning.time_budget_s,
+            "reuse_workers": tuning.reuse_actors,
+            "name": running.name,
+            "storage_path": running.storage_path,
+            "stop": running.stop,
+            "max_failures": running.failure_config.max_failures,
+            "fail_fast": running.failure_config.fail_fast,
+            "checkpoint_freq": running.checkpoint_config.checkpoint_frequency,
+            "checkpoint_at_end": running.checkpoint_config.checkpoint_at_end,
+            "callbacks": running.callbacks,
+            "verbose": running.verbose,
+        }
+
+    def fit(self) -> Results:
+        """Run it and return the results."""
+        return run(self._trainable, **self._arguments)
+
+    @classmethod
+    def restore(
+        cls,
+        path: str | os.PathLike[str],
+        trainable: Any,
+        *,
+        resume_errored: bool = False,
+        param_space: Mapping[str, Any] | None = None,
+        tune_config: TuneConfig | None = None,
+        run_config: RunConfig | None = None,
+    ) -> Tuner:
+        """Return a tuner that goes on with the experiment in `path`; give it the same space and configs again.
+
+        Raises:
+            ExperimentNotFound: There is no experiment in `path`.
+        """
+        folder = load(path).folder
+        tuner = cls(trainable, param_space=param_space, tune_config=tune_config, run_config=run_config)
+        tuner._arguments |= {
+            "name": folder.name,
+            "storage_path": folder.parent,
+            "resume": True,
+            "retry_failed": resume_errored,
+        }
+        return tuner

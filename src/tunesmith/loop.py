@@ -1,0 +1,203 @@
+"""The run loop: executor -> core -> journal -> callbacks -> executor. The only place where these four meet.
+
+A turn takes everything that has happened, decides it together, journals it in one transaction, shows it, and only then
+acts. So whatever anybody ever saw is in the journal, and whatever was done had been written down before.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+from .callbacks.base import Callback, Run
+from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
+from .core.engine import Core, Step
+from .core.events import Config, Event, SpaceExhausted, StopRequested, Suggested
+from .core.policy import Searcher
+from .errors import JournalFull, TuneError
+from .executors.base import Executor
+from .store.checkpoints import discard
+from .store.journal import Journal
+from .store.requests import read_requests
+
+FLUSH_EVERY = 0.5
+"""Seconds between two looks of the callbacks, and of the loop for requests from other processes."""
+FULL_DISK_RETRY = 1.0
+"""Seconds between two tries to write to a full disk."""
+
+
+class Loop:
+    """Drives one session of an experiment to its end."""
+
+    def __init__(
+        self,
+        *,
+        core: Core,
+        searcher: Searcher,
+        executor: Executor,
+        journal: Journal,
+        run: Run,
+        callbacks: Sequence[Callback] = (),
+        request_of: Callable[[Config], Mapping[str, float]] | None = None,
+    ) -> None:
+        self.core = core
+        self.experiment = core.experiment
+        self._searcher = searcher
+        self._executor = executor
+        self._journal = journal
+        self._run = run
+        self._callbacks = list(callbacks)
+        self._request_of = request_of
+        self._flush_at = 0.0
+        self._interrupts: list[str] = []
+        self._interrupts_seen = 0
+        self._held_back: list[Event] = []
+        self._act: dict[type[Command], Callable[..., None]] = {
+            Start: executor.start,
+            Proceed: executor.proceed,
+            Halt: executor.halt,
+            Kill: executor.kill,
+            Discard: self._discard,
+        }
+
+    def drive(self, opening: Sequence[Event]) -> None:
+        """Drive the experiment from the session's opening events until it is finished."""
+        experiment = self.experiment
+        self._tell("open", self._run, experiment)
+        try:
+            with self._signals():
+                self.turn(opening)
+                while experiment.finished is None:
+                    self.turn(self._next_events())
+        finally:
+            # First the trials, then the show: no worker outlives the loop because a callback is slow.
+            self._executor.close()
+            self._tell("flush", experiment)
+            self._tell("close", experiment)
+
+    def turn(self, events: Sequence[Event]) -> None:
+        """Decide, remember, show, act: on everything in `events` together."""
+        core = self.core
+        step = core.handle(*events) if events else Step()
+        self._carry_out(step)
+        now = self._executor.now()
+        deadline = core.next_deadline()
+        if deadline is not None and deadline <= now:
+            self._carry_out(core.tick(now))
+
+    def _carry_out(self, step: Step) -> None:
+        while step.events or step.commands:
+            self._remember(step.events)
+            if step.events:
+                self._tell("handle", step.events, self.experiment)
+            suggested = self._perform(step.commands)
+            step = self.core.handle(*suggested) if suggested else Step()
+
+    def _remember(self, events: Sequence[Event]) -> None:
+        if not events:
+            return
+        told = False
+        while True:
+            try:
+                self._journal.append(events, self.experiment)
+                break
+            except JournalFull as error:
+                if self._interrupts:
+                    raise
+                if not told:
+                    told = True
+                    self._say(f"{error} No new trial starts, and nothing is lost: it goes on once there is room.")
+                # Workers stand still once their channel is full; what they have sent so far is kept for the next turn.
+                self._held_back += self._executor.wait(self._executor.now() + FULL_DISK_RETRY)
+        if told:
+            self._say("There is room on the disk again; the experiment goes on.")
+
+    def _perform(self, commands: Sequence[Command]) -> list[Event]:
+        """Carry out a step's commands; return what the searcher proposed, if it was asked."""
+        suggested: list[Event] = []
+        for command in commands:
+            if isinstance(command, Suggest):
+                suggested.append(self._suggest(command.count))
+            else:
+                self._act[type(command)](command)
+        return suggested
+
+    def _suggest(self, count: int) -> Event:
+        configs = tuple(self._searcher.suggest(count, self.experiment))
+        at = self._executor.now()
+        if not configs and self._searcher.is_exhausted(self.experiment):
+            return SpaceExhausted(at=at)
+        requests = None
+        if self._request_of is not None:
+            requests = tuple(dict(self._request_of(config)) for config in configs)
+        return Suggested(at=at, configs=configs, requests=requests, origin=type(self._searcher).__name__)
+
+    def _discard(self, command: Discard) -> None:
+        try:
+            discard(self._run.folder, command.checkpoint)
+        except (OSError, TuneError) as error:
+            self._say(f"could not delete the unneeded checkpoint {command.checkpoint}: {error}")
+
+    def _next_events(self) -> list[Event]:
+        executor = self._executor
+        if self._held_back:
+            events, self._held_back = self._held_back, []
+        else:
+            deadline = self.core.next_deadline()
+            events = executor.wait(self._flush_at if deadline is None else min(deadline, self._flush_at))
+        now = executor.now()
+        if now >= self._flush_at:
+            self._flush_at = now + FLUSH_EVERY
+            self._tell("flush", self.experiment)
+            self._journal.sync()
+            events += self._requests(now)
+        if len(self._interrupts) > self._interrupts_seen:
+            self._interrupts_seen = len(self._interrupts)
+            events.append(
+                StopRequested(at=now, reason=f"interrupted by {self._interrupts[0]}", now=self._interrupts_seen > 1)
+            )
+        return events
+
+    def _requests(self, now: float) -> list[Event]:
+        """Return what other processes (`tunesmith stop`) have asked for."""
+        return [
+            StopRequested(at=now, reason=request.reason, trial=request.trial, now=request.now)
+            for request in read_requests(self._run.folder)
+        ]
+
+    def _tell(self, method: str, *arguments: object) -> None:
+        """Call every callback; one that raises is shown once and left out from then on."""
+        for callback in list(self._callbacks):
+            try:
+                getattr(callback, method)(*arguments)
+            except Exception:  # noqa: BLE001  a callback is somebody's code, and must not end the experiment
+                self._callbacks.remove(callback)
+                self._say(f"{type(callback).__name__} failed and is left out from now on:\n{traceback.format_exc()}")
+
+    def _say(self, message: str) -> None:
+        print(f"tunesmith: {message}", file=sys.stderr, flush=True)
+
+    @contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM end the session cleanly; the second time at once; the third time raises."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def interrupted(number: int, frame: FrameType | None) -> None:
+            self._interrupts.append("Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name)
+            self._executor.wake()
+            if len(self._interrupts) > 2:
+                raise KeyboardInterrupt
+
+        previous = {number: signal.signal(number, interrupted) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

@@ -1,0 +1,150 @@
+"""One session of an experiment: opens what it needs in the right order, lets the loop drive, and closes it all again."""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import __version__, invocation
+from .callbacks.base import Callback, Run
+from .core.engine import Core, Limits, fold
+from .core.events import Config, Event, ExperimentCreated, SessionOpened
+from .core.experiment import Experiment
+from .core.objective import Objective
+from .core.policy import Scheduler, Searcher, Stopper
+from .core.resources import Pool
+from .executors.base import Executor, Job
+from .loop import Loop
+from .space.space import Space
+from .store.journal import Journal
+from .trainables import Bound, name_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Everything that a session is made of, checked."""
+
+    folder: Path
+    is_new: bool
+    bound: Bound
+    space: Space
+    objective: Objective | None
+    searcher_for: Callable[[int], tuple[Searcher, int | None]]
+    """From the experiment's seed to its searcher and how many trials it is to have."""
+    scheduler: Scheduler
+    stopper: Stopper
+    limits: Limits
+    executor: Executor
+    callbacks: Sequence[Callback]
+    seed: int
+    """Of a new experiment; an old one keeps its own."""
+    request: Mapping[str, float]
+    request_of: Callable[[Config], Mapping[str, float]] | None
+    retry_failed: bool
+    worker_options: Mapping[str, Any]
+    """Fields of `Job` that go through unchanged."""
+
+
+def drive(plan: Plan) -> None:
+    """Run one session of the experiment to its end."""
+    experiment = Experiment(plan.objective)
+    journal = None if plan.is_new else Journal.open(plan.folder)
+    try:
+        past = [] if journal is None else [event for _, event in journal.events()]
+        seed = next((event.seed for event in past if isinstance(event, ExperimentCreated)), plan.seed)
+        searcher, trials_wanted = plan.searcher_for(seed)
+        fold(past, experiment, (searcher, plan.scheduler, plan.stopper))
+        loop: Loop | None = None
+
+        def deliver(events: list[Event]) -> None:
+            assert loop is not None, "an executor delivers nothing before its first wait"
+            loop.turn(events)
+
+        try:
+            nodes = plan.executor.open(_job(plan, seed), at=experiment.at, deliver=deliver)
+            if plan.request_of is None:
+                Pool(nodes).check(plan.request)
+            opening: list[Event] = [
+                SessionOpened(
+                    at=plan.executor.now(),
+                    session=experiment.session + 1,
+                    started=time.time(),
+                    metric=plan.objective.metric if plan.objective else None,
+                    mode=plan.objective.mode if plan.objective else "max",
+                    trials_wanted=trials_wanted,
+                    request=dict(plan.request),
+                    nodes=tuple(nodes),
+                    scheduler=type(plan.scheduler).__name__,
+                    searcher=type(searcher).__name__,
+                    host=socket.gethostname(),
+                    pid=os.getpid(),
+                    retry_failed=plan.retry_failed,
+                )
+            ]
+            if journal is None:
+                journal = Journal.create(plan.folder)
+                invocation.record(plan.folder)
+                opening.insert(0, _created(plan, seed))
+            elif plan.objective is not None:
+                journal.summarize(experiment)
+            loop = Loop(
+                core=Core(
+                    experiment,
+                    searcher=searcher,
+                    scheduler=plan.scheduler,
+                    stopper=plan.stopper,
+                    limits=plan.limits,
+                ),
+                searcher=searcher,
+                executor=plan.executor,
+                journal=journal,
+                run=Run(
+                    folder=plan.folder,
+                    name=plan.folder.name,
+                    resume_command=invocation.resume_command(plan.folder),
+                    resolve=plan.space.resolve,
+                    parameters=tuple(plan.space.parameters),
+                    searcher=searcher,
+                    scheduler=plan.scheduler,
+                ),
+                callbacks=plan.callbacks,
+                request_of=plan.request_of,
+            )
+            loop.drive(opening)
+        finally:
+            plan.executor.close()
+    finally:
+        if journal is not None:
+            journal.close()
+
+
+def _job(plan: Plan, seed: int) -> Job:
+    return Job(
+        trainable=plan.bound.trainable,
+        experiment=plan.folder.name,
+        folder=plan.folder,
+        seed=seed,
+        parameters=plan.bound.parameters,
+        objects=plan.space.objects,
+        time_attr=plan.scheduler.time_attr,
+        thresholds=dict(plan.stopper.thresholds),
+        metric=plan.objective.metric if plan.objective else None,
+        **plan.worker_options,
+    )
+
+
+def _created(plan: Plan, seed: int) -> ExperimentCreated:
+    return ExperimentCreated(
+        at=0.0,
+        name=plan.folder.name,
+        seed=seed,
+        created=time.time(),
+        version=__version__,
+        trainable=name_of(plan.bound.trainable),
+        space=plan.space.describe(),
+    )

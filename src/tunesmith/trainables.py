@@ -1,0 +1,123 @@
+"""What may be tuned, and how it is named: functions, classes, registered names, "module:function", bound ones."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .errors import ConfigError
+
+Resources = Mapping[str, float] | Callable[[dict[str, Any]], Mapping[str, float]]
+"""A request, or a function from a trial's config to one."""
+
+# Early scripts register a trainable under a name and then run that name; a process-wide table is what they mean.
+_REGISTERED: dict[str, Any] = {}
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A trainable with what `with_parameters` and `with_resources` added to it."""
+
+    trainable: Any
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    resources: Resources | None = None
+
+
+def register_trainable(name: str, trainable: Any) -> None:
+    """Let `run=name` stand for a trainable in this process.
+
+    Raises:
+        ConfigError: The name is empty, or the thing cannot be tuned.
+    """
+    if not isinstance(name, str) or not name:
+        raise ConfigError(f"register_trainable({name!r}, ...): give a non-empty name.")
+    resolved(trainable)
+    _REGISTERED[name] = trainable
+
+
+def with_parameters(trainable: Any, **parameters: Any) -> Bound:
+    """Return the trainable with large data bound to it: sent to each worker once, not with every trial.
+
+    The parameters are passed by keyword: to the function, or to a class's `setup`.
+    """
+    bound = resolved(trainable)
+    if not parameters:
+        raise ConfigError("with_parameters: give the data by keyword, e.g. with_parameters(train, data=data).")
+    return Bound(bound.trainable, {**bound.parameters, **parameters}, bound.resources)
+
+
+def with_resources(trainable: Any, resources: Resources) -> Bound:
+    """Return the trainable with the resources that each of its trials asks for.
+
+    Args:
+        trainable: What to tune.
+        resources: `{"cpu": 2, "gpu": 0.5}`, or a function from a trial's config to such a dict.
+    """
+    bound = resolved(trainable)
+    if not callable(resources) and not isinstance(resources, Mapping):
+        raise ConfigError(f"with_resources: {resources!r} is neither a dict such as {{'cpu': 2}} nor a function of it.")
+    return Bound(bound.trainable, bound.parameters, resources)
+
+
+def resolved(trainable: Any) -> Bound:
+    """Return the function or class behind whatever a user passes as trainable.
+
+    Raises:
+        ConfigError: Nothing that can be tuned; the message says what can.
+    """
+    if isinstance(trainable, Bound):
+        return trainable
+    if isinstance(trainable, str):
+        if trainable in _REGISTERED:
+            return resolved(_REGISTERED[trainable])
+        if ":" in trainable:
+            return Bound(imported(trainable))
+        known = ", ".join(sorted(_REGISTERED)) or "none so far"
+        raise ConfigError(
+            f"there is no trainable {trainable!r}. Registered names: {known}. "
+            "Write 'module:function', or call register_trainable(name, trainable) first."
+        )
+    if isinstance(trainable, Mapping):
+        raise ConfigError("the trainable is a dict; run(trainable, space=...) takes the function or class first.")
+    if not callable(trainable):
+        raise ConfigError(
+            f"{trainable!r} ({type(trainable).__name__}) cannot be tuned. Give a function of (config), a class derived "
+            "from tune.Trainable, a registered name or 'module:function'."
+        )
+    if inspect.isclass(trainable) and not hasattr(trainable, "step") and not hasattr(trainable, "_train"):
+        raise ConfigError(f"the class {trainable.__name__} has no step() method. Derive it from tune.Trainable.")
+    return Bound(trainable)
+
+
+def imported(reference: str) -> Any:
+    """Return what "module:name" or "file.py:name" refers to.
+
+    Raises:
+        ConfigError: It cannot be imported; the message says why.
+    """
+    module_name, _, name = reference.rpartition(":")
+    if module_name.endswith(".py"):
+        path = Path(module_name)
+        sys.path.insert(0, str(path.parent.resolve()))
+        module_name = path.stem
+    elif "" not in sys.path and str(Path.cwd()) not in sys.path:
+        # A command on the path has its own folder there, not the one its user stands in.
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module_name)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{reference!r} cannot be imported: {type(error).__name__}: {error}") from error
+    return found
+
+
+def name_of(trainable: Any) -> str:
+    """Return a trainable's name for people and for folders."""
+    inner = getattr(trainable, "func", trainable)  # functools.partial
+    return str(getattr(inner, "__name__", type(inner).__name__)).replace("<lambda>", "lambda")
