@@ -1,0 +1,1 @@
+"""When to stop, pause, promote or exploit a trial: one file, one method, one paper."""

@@ -1,0 +1,56 @@
+"""The quantile of numbers that only come and never go. Knows nothing of trials."""
+
+from __future__ import annotations
+
+import math
+from heapq import heappop, heappush
+
+
+class RunningQuantile:
+    """The `1/divisor` quantile of the numbers added so far; O(log n) per number, O(1) per question.
+
+    Interpolated linearly, as `numpy.percentile` does; infinite numbers are ranked, and never make it nan.
+
+    Args:
+        divisor: Above 1: 2 for the median, 4 for the best quarter's edge (lower being better).
+    """
+
+    __slots__ = ("_divisor", "_high", "_low")
+
+    def __init__(self, divisor: float) -> None:
+        self._divisor = divisor
+        # The quantile lies between the k-th smallest number and the next, and k grows by at most one per number:
+        # the k smallest (negated, largest first) and the rest (smallest first) are all that is needed.
+        self._low: list[float] = []
+        self._high: list[float] = []
+
+    def __len__(self) -> int:
+        return len(self._low) + len(self._high)
+
+    def add(self, number: float) -> None:
+        """Take one more number; not nan."""
+        if self._low and number < -self._low[0]:
+            heappush(self._low, -number)
+        else:
+            heappush(self._high, number)
+        wanted = int((len(self) - 1) // self._divisor) + 1
+        if len(self._low) > wanted:
+            heappush(self._high, -heappop(self._low))
+        elif len(self._low) < wanted:
+            heappush(self._low, -heappop(self._high))
+
+    def value(self) -> float | None:
+        """Return the quantile; None while there is no number."""
+        if not self._low:
+            return None
+        below = -self._low[0]
+        rest = (len(self) - 1) % self._divisor
+        if not rest or not self._high or self._high[0] == below:
+            return below
+        above = self._high[0]
+        if math.isinf(above - below):
+            return below if below == -math.inf else above
+        # From the nearer end, as numpy does, so that both directions round alike.
+        if 2 * rest >= self._divisor:
+            return above - (above - below) * (self._divisor - rest) / self._divisor
+        return below + (above - below) * rest / self._divisor
