@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -42,6 +41,8 @@ class Checkpoint:
 
     def to_directory(self, path: str | os.PathLike[str] | None = None) -> str:
         """Copy the checkpoint into a directory of your own (default: a new temporary one) and return its path."""
+        import tempfile  # imported late, like shutil below: a worker without checkpoints starts without them
+
         target = Path(tempfile.mkdtemp(prefix="checkpoint-") if path is None else path)
         target.mkdir(parents=True, exist_ok=True)
         _copy(Path(self.path), target)

@@ -115,11 +115,11 @@ def check_class(trainable: type[Trainable], *, saves: bool = False) -> None:
                 f"{trainable.__qualname__} defines both {new}() and {early}(), two names of one method. Keep {new}()."
             )
     if not _overrides_either(trainable, "step", "_train"):
-        raise ConfigError(f"{trainable.__qualname__} defines no step(). Define it: it trains a bit and returns metrics.")
+        raise ConfigError(f"{trainable.__qualname__} defines no step(). Define it: it returns metrics.")
     if saves and not can_save(trainable):
         raise ConfigError(
             f"checkpoints are asked for, but {trainable.__qualname__} defines no save_checkpoint(). "
-            "Define it with load_checkpoint(), or do without checkpoint_freq, checkpoint_at_end, should_checkpoint."
+            "Define it with load_checkpoint(), or drop checkpoint_freq and checkpoint_at_end."
         )
 
 
