@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 JOURNAL = "journal.db"
+LOCK = "journal.lock"
 TRIALS = "trials"
 CHECKPOINTS = "checkpoints"
+REQUESTS = "requests"
+"""What other processes ask of the running controller: `tunesmith stop`."""
 
 
 def trial_folder(trial: int) -> str:
