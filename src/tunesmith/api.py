@@ -27,12 +27,11 @@ from .core.seeds import derived_seed
 from .errors import ConfigError, ExperimentExists, ExperimentNotFound, TrialsFailed
 from .executors.base import Executor
 from .layout import JOURNAL
-from .schedulers import scheduler_named
+from .schedulers.named import scheduler_named
 from .schedulers.fifo import FIFOScheduler
-from .searchers.variants import BasicVariantGenerator, VariantGenerator
+from .searchers.variants import BasicVariantGenerator
 from .session import Plan, drive
 from .space.space import Space
-from .space.variants import Variants
 from .stoppers import as_stopper
 from .trainables import Bound, Resources, name_of, resolved
 
@@ -59,7 +58,7 @@ def run(
     mode: str | None = None,
     num_samples: int = 1,
     scheduler: Scheduler | str | None = None,
-    searcher: Searcher | str | None = None,
+    searcher: Searcher | BasicVariantGenerator | str | None = None,
     stop: Any = None,
     resources: Resources | None = None,
     time_budget_s: float | timedelta | None = None,
@@ -152,7 +151,9 @@ def run(
         stopper=as_stopper(stop),
         limits=Limits(
             max_failures=_checked("max_failures", max_failures, at_least=-1, whole=True) or 0,
-            max_concurrent=_checked("max_concurrent_trials", max_concurrent_trials, at_least=1, whole=True),
+            max_concurrent=_checked("max_concurrent_trials", max_concurrent_trials, at_least=1, whole=True)
+            or getattr(searcher, "max_concurrent", None)
+            or None,
             time_budget=_checked("time_budget_s", _seconds(time_budget_s), above=0),
             trial_time=_checked("trial_time_limit_s", trial_time_limit_s, above=0),
             report_timeout=_checked("report_timeout_s", report_timeout_s, above=0),
@@ -254,20 +255,20 @@ def _scheduler(scheduler: Scheduler | str | None) -> Scheduler:
 
 
 def _searcher(
-    searcher: Searcher | str | None,
+    searcher: Searcher | BasicVariantGenerator | str | None,
     space: Space,
     num_samples: int,
     points: Sequence[Mapping[str, Any]] | None,
 ) -> Callable[[int], tuple[Searcher, int | None]]:
-    if searcher is None or (isinstance(searcher, str) and searcher in ("random", "variants", "variant_generator")):
+    if searcher is None or searcher in ("random", "variants", "variant_generator"):
         searcher = BasicVariantGenerator(points_to_evaluate=points)
     elif points is not None:
         raise ConfigError("points_to_evaluate= goes to the searcher when you choose one yourself.")
     if isinstance(searcher, BasicVariantGenerator):
-        chosen = searcher
+        settings = searcher
 
         def variants(seed: int) -> tuple[Searcher, int | None]:
-            bound = chosen.bound_to(space, num_samples, seed)
+            bound = settings.searcher(space, num_samples=num_samples, seed=seed)
             return bound, bound.total
 
         variants(0)  # Points and grids are checked now, before anything is written.
@@ -283,8 +284,7 @@ def _request(
 ) -> tuple[dict[str, float], Callable[[dict[str, Any]], dict[str, float]] | None]:
     chosen = resources if resources is not None else bound.resources
     if chosen is None:
-        default = getattr(bound.trainable, "default_resource_request", None)
-        chosen = default if default is not None and getattr(default, "__func__", None) is not _NO_REQUEST else None
+        chosen = getattr(bound.trainable, "default_resource_request", None)
     if chosen is None:
         return {"cpu": 1.0}, None
     if isinstance(chosen, Mapping):
@@ -296,7 +296,9 @@ def _request(
     def request_of(config: dict[str, Any]) -> dict[str, float]:
         asked = function(config)
         if not isinstance(asked, Mapping):
-            raise ConfigError(f"resources= returned {asked!r} for {config}; it must return a dict such as {{'cpu': 2}}.")
+            raise ConfigError(
+                f"resources= returned {asked!r} for {config}; it must return a dict such as {{'cpu': 2}}."
+            )
         return checked_request(asked)
 
     return {"cpu": 1.0}, request_of

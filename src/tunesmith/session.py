@@ -1,4 +1,4 @@
-"""One session of an experiment: opens what it needs in the right order, lets the loop drive, and closes it all again."""
+"""One session of an experiment: opens what it needs in the right order, lets the loop drive, closes it all again."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from .executors.base import Executor, Job
 from .loop import Loop
 from .space.space import Space
 from .store.journal import Journal
+from .store.reader import JournalReader
 from .trainables import Bound, name_of
 
 
@@ -55,7 +56,7 @@ def drive(plan: Plan) -> None:
     experiment = Experiment(plan.objective)
     journal = None if plan.is_new else Journal.open(plan.folder)
     try:
-        past = [] if journal is None else [event for _, event in journal.events()]
+        past = [] if journal is None else _past(plan.folder)
         seed = next((event.seed for event in past if isinstance(event, ExperimentCreated)), plan.seed)
         searcher, trials_wanted = plan.searcher_for(seed)
         fold(past, experiment, (searcher, plan.scheduler, plan.stopper))
@@ -121,6 +122,11 @@ def drive(plan: Plan) -> None:
     finally:
         if journal is not None:
             journal.close()
+
+
+def _past(folder: Path) -> list[Event]:
+    with JournalReader(folder) as reader:
+        return [event for _, event in reader.events()]
 
 
 def _job(plan: Plan, seed: int) -> Job:
