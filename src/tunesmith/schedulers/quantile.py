@@ -50,7 +50,9 @@ class RunningQuantile:
         above = self._high[0]
         if math.isinf(above - below):
             return below if below == -math.inf else above
-        # From the nearer end, as numpy does, so that both directions round alike.
-        if 2 * rest >= self._divisor:
+        # The median as the mean of two, else from the nearer end: as numpy rounds, and alike in both directions.
+        if 2 * rest == self._divisor:
+            return (below + above) / 2
+        if 2 * rest > self._divisor:
             return above - (above - below) * (self._divisor - rest) / self._divisor
         return below + (above - below) * rest / self._divisor
