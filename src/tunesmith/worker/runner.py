@@ -144,6 +144,9 @@ class Runner:
             if not isinstance(error, TrialHalted):
                 traceback.print_exception(error)
             return Ended(assignment.trial, assignment.attempt, session.ending)
+        if isinstance(error, TrialHalted):
+            # Not from `report`: whoever runs this process ends the attempt by force.
+            return Ended(assignment.trial, assignment.attempt, "halted")
         if isinstance(error, SystemExit) and not error.code:
             return Ended(assignment.trial, assignment.attempt, "done")
         kind = "checkpoint" if isinstance(error, CheckpointUnreadable) else ""
