@@ -1,0 +1,1 @@
+"""Which config next: one file, one method, one paper."""

@@ -1,0 +1,88 @@
+"""Random and grid search: the variants of the space, one after the other. The default searcher; learns nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..core.policy import Searcher
+from ..errors import ConfigError
+from ..space.space import Space
+from ..space.variants import Variants
+
+if TYPE_CHECKING:
+    from ..core.events import Config
+    from ..core.experiment import Experiment
+
+
+class VariantGenerator(Searcher):
+    """Proposes the variants of a space in their order."""
+
+    def __init__(self, variants: Variants) -> None:
+        self.variants = variants
+
+    @property
+    def total(self) -> int | None:
+        """How many configs there are; None without end."""
+        return self.variants.total
+
+    def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
+        """Return the configs of the next `count` trials, fewer at the end.
+
+        Raises:
+            SpaceError: A lambda of the space failed.
+        """
+        end = experiment.next_number + count
+        if self.total is not None:
+            end = min(end, self.total)
+        return [self.variants.config(number) for number in range(experiment.next_number, end)]
+
+    def is_exhausted(self, experiment: Experiment) -> bool:
+        """Whether every variant has been proposed."""
+        return self.total is not None and experiment.next_number >= self.total
+
+
+@dataclass(frozen=True)
+class BasicVariantGenerator:
+    """The settings of a `VariantGenerator`, given before the space is known: `search_alg=BasicVariantGenerator(...)`.
+
+    Args:
+        points_to_evaluate: Parts of configs to try first; each replaces one sample.
+        max_concurrent: How many trials may run at once; 0 is no limit of its own.
+        constant_grid_search: Draw once for each sample and hold the draws over its grid points.
+        random_state: The seed of the draws; None: the experiment's seed.
+
+    Raises:
+        ConfigError: `random_state` is no integer, or `max_concurrent` no count.
+    """
+
+    points_to_evaluate: Sequence[Mapping[str, Any]] | None = None
+    max_concurrent: int = 0
+    constant_grid_search: bool = False
+    random_state: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.random_state is not None and type(self.random_state) is not int:
+            raise ConfigError(
+                f"random_state={self.random_state!r}: give an integer, or None for the experiment's seed. "
+                "A generator that is continued could not make the same configs again after a restart."
+            )
+        if type(self.max_concurrent) is not int or self.max_concurrent < 0:
+            raise ConfigError(f"max_concurrent={self.max_concurrent!r}: give a whole number; 0 is no limit.")
+
+    def bound_to(self, space: Space, num_samples: int, seed: int) -> VariantGenerator:
+        """Return the searcher for a space.
+
+        Raises:
+            ConfigError: `num_samples` is no count, or there are more points than samples.
+            SpaceError: A point does not lie in the space, or a lambda of it fails for the first config.
+        """
+        variants = Variants(
+            space,
+            num_samples=num_samples,
+            seed=seed if self.random_state is None else self.random_state,
+            constant_grid_search=self.constant_grid_search,
+            points_to_evaluate=self.points_to_evaluate or (),
+        )
+        return VariantGenerator(variants)

@@ -1,0 +1,1 @@
+"""What may be tried: domains, grids, conditions, variants. Knows nothing of trials, searchers or results."""

@@ -1,0 +1,176 @@
+"""One config made from a compiled space. Every draw is keyed by (seed, the parameter's name, number).
+
+So a draw does not depend on the other parameters, nor on the order in which lambdas read each other's values; and a
+lambda that uses the global generators finds them seeded in the same way, and they are put back when it returns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..core.seeds import derived_seed
+from ..errors import SpaceError
+from .domains import Categorical
+from .generators import SavedGenerators, seed_generators
+from .objects import OBJECT_KEY, is_json_scalar, is_json_string, label, python_scalar
+from .paths import Path
+from .spec import Spec, viewed_node
+from .tree import Computed, Constant, Draw, Fields, Node, Object, Options
+
+NOT_FIXED: Mapping[str, Any] = {}
+
+
+class Resolution:
+    """The values of one config, each settled when it is first needed.
+
+    Args:
+        root: The space.
+        seed: The experiment's seed.
+        number: What the draws are keyed by.
+        trial: The trial's number, for errors.
+        options: Which value of a grid or choice is taken, by the node's name; other choices are drawn.
+        values: JSON values that stand in for draws and lambdas, by the node's name.
+    """
+
+    def __init__(
+        self,
+        root: Fields,
+        *,
+        seed: int,
+        number: int,
+        trial: int,
+        options: Mapping[str, int] = NOT_FIXED,
+        values: Mapping[str, Any] = NOT_FIXED,
+    ) -> None:
+        self._root = root
+        self._seed = seed
+        self._number = number
+        self._trial = trial
+        self._options = options
+        self._values = values
+        self._computed: dict[str, Node] = {}
+        self._computing: list[Path] = []
+        self._saved: SavedGenerators | None = None
+        """The global generators as they were before the first lambda."""
+
+    def config(self) -> dict[str, Any]:
+        """Return the config.
+
+        Raises:
+            SpaceError: A lambda failed, or lambdas read each other in a circle.
+        """
+        try:
+            return {key: self.value(child) for key, child in self._root.children.items()}
+        finally:
+            if self._saved is not None:
+                self._saved.put_back()
+
+    def value(self, node: Node) -> Any:
+        """Return a node's value as JSON."""
+        settled = node if type(node) is Constant else self.settled(node)
+        match settled:
+            case Constant():
+                return settled.value
+            case Fields(is_list=True):
+                return [self.value(child) for child in settled.children.values()]
+            case Fields():
+                return {key: self.value(child) for key, child in settled.children.items()}
+            case Object():
+                return {OBJECT_KEY: settled.path.name}
+
+    def settled(self, node: Node) -> Constant | Object | Fields:
+        """Return the node that a draw, a choice, a grid or a lambda leads to; its items may still be open."""
+        while True:
+            match node:
+                case Draw():
+                    if node.path.name in self._values:
+                        return Constant(node.path, self._values[node.path.name])
+                    return Constant(node.path, node.domain.at(self._quantile(node.path.name)))
+                case Options():
+                    node = node.options[self._option(node)]
+                case Computed():
+                    node = self._compute(node)
+                case _:
+                    return node
+
+    def _quantile(self, name: str) -> float:
+        # 52 bits and a half: never 0 and never 1, which a normal distribution could not take.
+        return ((derived_seed(self._seed, f"variant/{name}", self._number) >> 12) + 0.5) * 2.0**-52
+
+    def _option(self, node: Options) -> int:
+        name = node.path.name
+        index = self._options.get(name)
+        if index is not None:
+            return index
+        if isinstance(node.domain, Categorical):
+            return int(self._quantile(name) * len(node.options))
+        return 0
+
+    def _compute(self, node: Computed) -> Node:
+        name = node.path.name
+        found = self._computed.get(name)
+        if found is None:
+            result = self._values[name] if name in self._values else self._call(node)
+            found = self._computed[name] = self._literal(result, node.path)
+        return found
+
+    def _call(self, node: Computed) -> Any:
+        if node.path in self._computing:
+            circle = [*self._computing[self._computing.index(node.path) :], node.path]
+            raise SpaceError(
+                f"{' -> '.join(map(str, circle))}: these values read each other in a circle. "
+                "Give one of them a value that does not read the others."
+            )
+        self._computing.append(node.path)
+        try:
+            return self._seeded_result(node)
+        except SpaceError:
+            raise  # from a value that it read; says where
+        except Exception as error:
+            message = error.args[0] if isinstance(error, KeyError) and error.args else error
+            raise SpaceError(
+                f"{node.path}: its function failed for trial {self._trial}: {type(error).__name__}: {message}"
+            ) from error
+        finally:
+            self._computing.pop()
+
+    def _seeded_result(self, node: Computed) -> Any:
+        if self._saved is None:
+            self._saved = SavedGenerators()
+        # A function that reads another's value goes on afterwards with its own draws.
+        reader = SavedGenerators() if len(self._computing) > 1 else None
+        seed = derived_seed(self._seed, f"lambda/{node.path.name}", self._number)
+        try:
+            seed_generators(seed)
+            result = node.function(Spec(self._root, self))
+            if self._saved.misses_numpy:
+                # The function was the first to import numpy, so its draws were unseeded. Once more, now seeded.
+                self._saved.add_numpy()
+                seed_generators(seed)
+                result = node.function(Spec(self._root, self))
+        finally:
+            if reader is not None:
+                reader.put_back()
+        return result
+
+    def _literal(self, value: Any, path: Path) -> Node:
+        """Return the node for what a function returned.
+
+        Raises:
+            SpaceError: JSON cannot hold it.
+        """
+        if (viewed := viewed_node(value)) is not None:
+            return viewed
+        value = python_scalar(value)
+        if is_json_scalar(value):
+            return Constant(path, value)
+        if type(value) is list:
+            items = {index: self._literal(item, path.child(index)) for index, item in enumerate(value)}
+            return Fields(path, items, is_list=True)
+        if type(value) is dict and OBJECT_KEY not in value and all(map(is_json_string, value)):
+            return Fields(path, {key: self._literal(item, path.child(key)) for key, item in value.items()})
+        raise SpaceError(
+            f"{path}: its function returned {label(value)} ({type(value).__name__}) for trial {self._trial}, which a "
+            "journal cannot hold. Return a number, string, list or dict; to pick among objects, use choice([...])."
+        )
