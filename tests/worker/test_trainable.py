@@ -6,7 +6,7 @@ import pytest
 
 from tunesmith.errors import ConfigError
 from tunesmith.worker.runner import Runner, WorkerJob
-from tunesmith.worker.session import get_context, report
+from tunesmith.worker.session import TrialHalted, get_context, report
 from tunesmith.worker.trainable import Trainable, check_class
 
 
@@ -169,6 +169,18 @@ def test_a_halt_does_not_save_what_its_last_report_carried(attempt, end, log):
     assert run.reports[1].checkpoint is not None
     assert run.ended.checkpoint is None
     assert [entry[0] for entry in log].count("save") == 1
+
+
+def test_a_kill_in_the_middle_of_a_step_does_not_save(attempt, log):
+    class Killed(Counter):
+        def step(self):
+            raise TrialHalted  # as the worker's handler of SIGTERM does
+
+    run = attempt(Killed, checkpoint_at_end=True)
+
+    assert (run.ended.outcome, run.ended.checkpoint) == ("halted", None)
+    assert [entry[0] for entry in log] == ["setup", "cleanup"]
+    assert not (run.trial_folder / "error.txt").exists()
 
 
 def test_a_class_that_cannot_save_just_ends(attempt, end):

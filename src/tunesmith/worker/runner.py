@@ -113,10 +113,13 @@ class Runner:
         instance = self._kept = self._instance(kind, config, session)
         if session.checkpoint is not None:
             trainable.load(instance, Path(session.checkpoint))
-        with contextlib.suppress(TrialHalted):
+        try:
             trainable.train(
                 instance, session, checkpoint_freq=job.checkpoint_freq, checkpoint_at_end=job.checkpoint_at_end
             )
+        except TrialHalted:
+            if not session.ending:
+                raise  # a kill, which gives no time to save
         wanted = session.saves_at_end or job.checkpoint_at_end
         if wanted and trainable.can_save(kind) and session.checkpoint_number != session.number:
             with _told_on_stderr():
@@ -139,10 +142,11 @@ class Runner:
 
     def _ended_by(self, error: BaseException, session: Session) -> Ended:
         assignment = session.assignment
+        if isinstance(error, TrialHalted):
+            return Ended(assignment.trial, assignment.attempt, session.ending or "halted")
         if session.ending:
             # It has been told to end; how its clean-up fares does not change what it was.
-            if not isinstance(error, TrialHalted):
-                traceback.print_exception(error)
+            traceback.print_exception(error)
             return Ended(assignment.trial, assignment.attempt, session.ending)
         if isinstance(error, TrialHalted):
             # Not from `report`: whoever runs this process ends the attempt by force.
