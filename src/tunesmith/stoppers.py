@@ -12,6 +12,7 @@ from bisect import insort
 from collections import deque
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final
 
 from .core.events import Event, Reported, Result, TrialCompleted, TrialStopped
@@ -72,11 +73,11 @@ class ThresholdStopper(Stopper):
 
     every_result = False
 
-    def __init__(self, thresholds: Mapping[str, float]) -> None:
+    def __init__(self, thresholds: Mapping[str, Any]) -> None:
         for name, value in thresholds.items():
             if not isinstance(name, str):
                 raise ConfigError(f"stop={{{name!r}: ...}}: the keys are names of metrics. {_ADVICE}")
-            if not isinstance(value, int | float) or math.isnan(value):
+            if not isinstance(value, Real) or math.isnan(value):
                 raise ConfigError(
                     f"stop={{{name!r}: {value!r}}}: the value is not a number. "
                     f"A trial stops when its {name} is at least that number; for other rules give a function."

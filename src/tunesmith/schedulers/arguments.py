@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import TYPE_CHECKING
 
 from ..core.events import Result
@@ -65,20 +66,20 @@ def time_attribute(owner: str, name: object) -> str:
 
 def number(owner: str, name: str, value: object, *, least: float | None = None, above: float | None = None) -> float:
     """Return `value` when it is a finite number in its bounds; ConfigError else."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
         raise ConfigError(f"{owner}: {name}={value!r} is not a finite number.")
     if least is not None and value < least:
         raise ConfigError(f"{owner}: {name}={value!r} is too small: it must be at least {least:g}.")
     if above is not None and value <= above:
         raise ConfigError(f"{owner}: {name}={value!r} is too small: it must be above {above:g}.")
-    return value
+    return float(value)
 
 
 def whole_number(owner: str, name: str, value: object, *, least: int) -> int:
     """Return `value` when it is an int of at least `least`; ConfigError else."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
         raise ConfigError(f"{owner}: {name}={value!r}: give a whole number of at least {least}.")
-    return value
+    return int(value)
 
 
 def time_of(result: Result, time_attr: str) -> float | None:

@@ -55,7 +55,7 @@ class ASHAScheduler(Scheduler):
         mode: "min" or "max".
         max_t: No trial runs for longer, if `stop_last_trials`; no rung lies above.
         grace_period: No trial is stopped before it.
-        reduction_factor: Keep the best 1/reduction_factor at each rung; above 1.
+        reduction_factor: Keep the best 1/reduction_factor at each rung; at least 1.1.
         brackets: How many brackets; each next one starts a rung later.
         stop_last_trials: Whether to stop trials that reach `max_t`.
         reward_attr: Early Tune's way to say metric=..., mode="max".
@@ -82,17 +82,17 @@ class ASHAScheduler(Scheduler):
         self.objective = own_objective(owner, metric, mode, reward_attr)
         self.max_t = number(owner, "max_t", max_t, above=0)
         grace_period = number(owner, "grace_period", grace_period, above=0)
-        self.reduction_factor = number(owner, "reduction_factor", reduction_factor, above=1)
+        self.reduction_factor = number(owner, "reduction_factor", reduction_factor, least=1.1)
         self.stop_last_trials = stop_last_trials
         if grace_period > max_t:
-            raise ConfigError(f"{owner}: grace_period={grace_period!r} is above max_t={max_t!r}. Swap them?")
+            raise ConfigError(f"{owner}: grace_period={grace_period:g} is above max_t={max_t:g}. Swap them?")
         milestones = [grace_period]
-        while milestones[-1] * reduction_factor <= max_t:
-            milestones.append(milestones[-1] * reduction_factor)
-        whole_number(owner, "brackets", brackets, least=1)
+        while milestones[-1] * self.reduction_factor <= self.max_t:
+            milestones.append(milestones[-1] * self.reduction_factor)
+        brackets = whole_number(owner, "brackets", brackets, least=1)
         if brackets > len(milestones):
             raise ConfigError(
-                f"{owner}: brackets={brackets}: only the first {len(milestones)} have a rung up to max_t={max_t!r}. "
+                f"{owner}: brackets={brackets}: only the first {len(milestones)} have a rung up to max_t={max_t:g}. "
                 f"Use at most brackets={len(milestones)}, or a smaller grace_period."
             )
         self._milestones = [milestones[start:] for start in range(brackets)]

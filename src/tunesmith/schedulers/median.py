@@ -156,7 +156,7 @@ class MedianStoppingRule(Scheduler):
                 "Say how often with interval=..., or give a grace_period above 0."
             )
         self.interval = None if interval is None else number(owner, "interval", interval, above=0)
-        self._first = 0 if interval is None else math.ceil(grace_period / interval)
+        self._first = 0 if self.interval is None else math.ceil(self.grace_period / self.interval)
         self._forget(None)
 
     def _forget(self, objective: Objective | None) -> None:
