@@ -54,6 +54,10 @@ class JournalLocked(JournalError):
     """Another controller is writing this journal."""
 
 
+class JournalFull(JournalError):
+    """The journal could not be written: no room, or a failing disk. Nothing was half-written; try again later."""
+
+
 class JournalTooNew(JournalError):
     """The journal holds a kind or version of event that this version of Tunesmith does not know."""
 

@@ -6,6 +6,8 @@ JOURNAL = "journal.db"
 LOCK = "journal.lock"
 TRIALS = "trials"
 CHECKPOINTS = "checkpoints"
+FILES_WRITTEN = f"{TRIALS}/.written"
+"""Holds the experiment time up to which the trials' files are whole."""
 REQUESTS = "requests"
 """What other processes ask of the running controller: `tunesmith stop`."""
 

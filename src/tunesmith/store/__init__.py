@@ -1,0 +1,1 @@
+"""What is remembered: the journal of an experiment, and the checkpoints beside it."""

@@ -1,0 +1,29 @@
+"""What kind of disk a folder lies on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+NETWORK = frozenset({
+    "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "panfs", "orangefs",
+    "ocfs2", "gfs2", "glusterfs",
+    "fuse.glusterfs", "fuse.sshfs", "fuse.s3fs", "fuse.rclone", "fuse.gcsfuse", "fuse.ceph", "fuse.beegfs",
+})  # fmt: skip
+"""File systems that several machines share; their memory maps and locks are not what SQLite's write-ahead log needs."""
+
+
+def network_disk(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str | None:
+    """Return the name of the network file system that `folder` lies on; None when it is local or unknown."""
+    try:
+        lines = mounts.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return None
+    place = folder.resolve()
+    found, kind = -1, ""
+    for line in lines:
+        _, point, name, *_ = line.split(" ")
+        mount = Path(point.replace("\\040", " "))
+        # The later of two mounts on one place hides the earlier.
+        if len(mount.parts) >= found and place.is_relative_to(mount):
+            found, kind = len(mount.parts), name
+    return kind if kind in NETWORK else None

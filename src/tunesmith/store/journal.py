@@ -1,0 +1,275 @@
+"""The writer of an experiment's journal. What `append` has returned from survives the death of this process.
+
+One process writes (see `lock`). Events and what is derived from them are written in one transaction, so that a
+reader, and whoever comes after a crash, sees all of an `append` or nothing of it.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from itertools import chain
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from .. import __version__
+from ..core.events import Event, ExperimentCreated, ExperimentFinished, Reported, SessionOpened, Suggested
+from ..errors import ExperimentExists, JournalDamaged
+from ..layout import JOURNAL
+from .codec import encode
+from .disks import network_disk
+from .faults import damage, find_journal, journal_error
+from .lock import Lock
+from .schema import SCHEMA, check, connect
+from .summary import TrialRow, encode_trial, trial_row
+
+if TYPE_CHECKING:
+    from ..core.experiment import Experiment
+
+MILESTONES: dict[type[Event], str] = {
+    ExperimentCreated: "created",
+    SessionOpened: "session",
+    ExperimentFinished: "finished",
+}
+"""Events whose newest `seq` stands in the table `about`."""
+
+# Many rows in one statement cost a third less than one by one. OR ROLLBACK needs no journal of its own for that.
+_ROWS_AT_ONCE = 40
+_INSERT = "INSERT OR ROLLBACK INTO events VALUES "
+_INSERT_MANY = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * _ROWS_AT_ONCE)
+_INSERT_ONE = _INSERT + "(?, ?, ?, ?, ?, ?)"
+
+_UPDATE_GROWN = "UPDATE trials SET payload = ?, crc = ? WHERE id = ?"
+
+_CHECKED_IN_FULL = 64 * 2**20
+"""Journals up to this many bytes are checked page by page when they are opened (about 2 ms a megabyte)."""
+
+
+class Journal:
+    """The journal of one experiment, open for writing. Build it by `create` or `open`.
+
+    Raises:
+        JournalLocked: Another controller is writing.
+    """
+
+    def __init__(self, folder: Path, connection: sqlite3.Connection, lock: Lock, wal: bool) -> None:
+        self.folder = folder
+        self.last_seq: int = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        """Number of the newest event; 0 in a new journal."""
+        self._connection = connection
+        self._lock = lock
+        self._wal = folder / f"{JOURNAL}-wal" if wal else None
+        self._is_synced = True
+
+    @classmethod
+    def create(cls, folder: Path, *, wal: bool | None = None) -> Self:
+        """Make the folder and an empty journal in it.
+
+        Args:
+            folder: The experiment's folder.
+            wal: Whether to use SQLite's write-ahead log; None: wherever it works.
+
+        Raises:
+            ExperimentExists: There is a journal already.
+        """
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = Lock(folder)
+        try:
+            if (folder / JOURNAL).exists() or Path(f"{folder / JOURNAL}-wal").exists():
+                raise ExperimentExists(f"{folder} already holds an experiment. Resume it, or choose another name.")
+            new_file(folder).replace(folder / JOURNAL)
+            _sync_folder(folder)
+            return cls._opened(folder, lock, wal)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def open(cls, folder: Path, *, wal: bool | None = None) -> Self:
+        """Open the journal in `folder` to go on with it.
+
+        Raises:
+            ExperimentNotFound: There is none.
+            JournalDamaged: Its bytes are not what was written.
+            JournalTooNew: A newer Tunesmith has written it.
+        """
+        find_journal(folder)
+        lock = Lock(folder)
+        try:
+            return cls._opened(folder, lock, wal)
+        except BaseException:
+            lock.close()
+            raise
+
+    @classmethod
+    def _opened(cls, folder: Path, lock: Lock, wal: bool | None) -> Self:
+        path = find_journal(folder)
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = connect(path, mode="rw")
+            check(connection)
+            if path.stat().st_size <= _CHECKED_IN_FULL:
+                (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+                if verdict != "ok":
+                    raise damage(folder, verdict.replace("\n", " "))
+            wal = _choose_wal(connection, folder, wal)
+            connection.execute("REPLACE INTO about VALUES ('written_by', ?)", (__version__,))
+            return cls(folder, connection, lock, wal)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, Exception) and not isinstance(error, JournalDamaged):
+                raise journal_error(folder, error) from error
+            raise
+
+    def append(self, events: Sequence[Event], experiment: Experiment) -> None:
+        """Write the events and where they left the trials, all or nothing; durable against the death of this process.
+
+        Args:
+            events: What happened, in order.
+            experiment: The experiment that has applied all of them and nothing more.
+
+        Raises:
+            JournalFull: There was no room; the same call may be repeated later.
+            JournalLocked: Another controller has written meanwhile.
+        """
+        if not events:
+            return
+        rows = [encode(seq, event) for seq, event in enumerate(events, start=self.last_seq + 1)]
+        about = [
+            (MILESTONES[type(event)], row[0])
+            for event, row in zip(events, rows, strict=True)
+            if type(event) in MILESTONES
+        ]
+        moved, grown = _touched(events, experiment)
+        with self._transaction(rows[-1][0]) as connection:
+            whole = len(rows) - len(rows) % _ROWS_AT_ONCE
+            for start in range(0, whole, _ROWS_AT_ONCE):
+                connection.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])))
+            if whole < len(rows):
+                connection.executemany(_INSERT_ONE, rows[whole:])
+            if moved:
+                connection.executemany("REPLACE INTO trials VALUES (?, ?, ?, ?, ?)", map(encode_trial, moved))
+            if grown:
+                connection.executemany(_UPDATE_GROWN, ((row[3], row[4], row[0]) for row in map(encode_trial, grown)))
+            if about:
+                connection.executemany("REPLACE INTO about VALUES (?, ?)", about)
+
+    @contextmanager
+    def _transaction(self, last: int) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            yield connection
+            connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            # An error after the commit itself must not make the caller write the same again.
+            if getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY or self._stored() != last:
+                raise journal_error(self.folder, error) from error
+        self.last_seq = last
+        self._is_synced = False
+
+    def _stored(self) -> int:
+        try:
+            found: int = self._connection.execute("SELECT max(seq) FROM events").fetchone()[0]
+        except sqlite3.Error:
+            return -1
+        return found
+
+    def sync(self) -> None:
+        """Make all that was appended survive a power failure too. The loop calls it about once a second."""
+        # Syncing the log takes about 1 ms, moving it into the database by a checkpoint several.
+        if self._is_synced or self._wal is None:
+            return
+        try:
+            file = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
+        self._is_synced = True
+
+    def close(self) -> None:
+        """Give the journal back. May be called twice."""
+        self._connection.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def new_file(folder: Path) -> Path:
+    """Return a new, empty journal under another name. One that gets its own name by a rename is always whole."""
+    path = folder / f"{JOURNAL}.new"
+    path.unlink(missing_ok=True)
+    try:
+        with closing(connect(path, mode="rwc")) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.executescript("BEGIN;" + SCHEMA + "COMMIT;")
+    except sqlite3.Error as error:
+        raise journal_error(folder, error) from error
+    return path
+
+
+def _choose_wal(connection: sqlite3.Connection, folder: Path, wal: bool | None) -> bool:
+    disk = network_disk(folder) if wal is None else None
+    if wal is not False and disk is None:
+        try:
+            works = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal"
+        except sqlite3.OperationalError:
+            works = False
+        if works:
+            # Commits are not synced one by one (see `Journal.sync`); the log is moved into the database each 16 MB.
+            connection.execute("PRAGMA synchronous = NORMAL")
+            connection.execute("PRAGMA wal_autocheckpoint = 4000")
+            return True
+    # In this mode each commit is synced.
+    connection.execute("PRAGMA journal_mode = TRUNCATE")
+    connection.execute("PRAGMA synchronous = FULL")
+    warnings.warn(
+        f"{folder} is on a {disk or 'disk'} where SQLite's write-ahead log does not work; the journal uses a rollback "
+        "journal, some milliseconds slower at each write. A storage_path on a local disk is faster.",
+        RuntimeWarning,
+        stacklevel=4,
+    )
+    return False
+
+
+def _touched(events: Sequence[Event], experiment: Experiment) -> tuple[list[TrialRow], list[TrialRow]]:
+    """Return the trials that the events moved, and those that only have new results, none of them their best.
+
+    The second need no new place in an index, which halves what a single report costs.
+    """
+    trials = experiment.trials
+    suggested = sum(len(event.configs) for event in events if type(event) is Suggested)
+    moved = set(range(len(trials) - suggested, len(trials)))
+    grown = set()
+    for event in events:
+        if type(event) is Reported and trials[event.trial].best is not event:
+            grown.add(event.trial)
+        else:
+            number = getattr(event, "trial", None)
+            # A person may ask to stop a trial that does not exist.
+            if number is not None and 0 <= number < len(trials):
+                moved.add(number)
+    grown -= moved
+    return [trial_row(trials[n]) for n in sorted(moved)], [trial_row(trials[n]) for n in sorted(grown)]
+
+
+def _sync_folder(folder: Path) -> None:
+    file = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)

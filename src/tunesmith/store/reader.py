@@ -1,0 +1,275 @@
+"""Questions to a journal, from any process, while its writer runs or after. Nothing here writes."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import msgspec
+
+from ..core.events import (
+    AttemptEnded,
+    Event,
+    ExperimentCreated,
+    ExperimentFinished,
+    Reported,
+    SessionOpened,
+    TrialLaunched,
+)
+from ..core.trial import Status
+from ..errors import JournalError
+from ..layout import CHECKPOINTS
+from .codec import BadRow, decode
+from .faults import READ_FAULTS, SELECT_EVENTS, find_journal, journal_error
+from .schema import Unusable, check, connect
+from .summary import TrialRow, decode_trial
+
+if TYPE_CHECKING:
+    from ..core.experiment import Experiment
+    from ..core.policy import Policy
+
+_CHECKPOINT_NUMBER = re.compile(rf"(?:^|/){CHECKPOINTS}/\d+-(\d+)")
+_EVENTS_AT_ONCE = 5_000
+_SELECT_TRIALS = "SELECT id, status, loss, CAST(payload AS BLOB), crc FROM trials "
+
+
+class ExperimentInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of the experiment as a whole."""
+
+    created: ExperimentCreated | None = None
+    """None: the controller died before it wrote anything."""
+    session: SessionOpened | None = None
+    """The newest session."""
+    finished: ExperimentFinished | None = None
+    """How that session ended; None while it is open, or when its controller died."""
+    last_seq: int = 0
+
+
+class JournalReader:
+    """Read-only access to the journal in `folder`. One thread at a time.
+
+    Each method sees one consistent state; two calls may see two.
+
+    Raises:
+        ExperimentNotFound: There is no journal.
+        JournalDamaged: Its bytes are not what was written.
+        JournalTooNew: A newer Tunesmith has written it.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = Path(folder)
+        self._connection = _connection(self.folder)
+
+    def last_seq(self) -> int:
+        """Return the number of the newest event; 0 in an empty journal."""
+        with self._snapshot() as connection:
+            found: int = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        return found
+
+    def events(self, after: int = 0) -> Iterator[tuple[int, Event]]:
+        """Yield (seq, event) for each event after number `after`, up to the newest when it gets there."""
+        # Page by page: a reader that held one snapshot for long would keep the writer's log from being reused.
+        while page := self._page(after):
+            yield from page
+            after = page[-1][0]
+
+    def _page(self, after: int) -> list[tuple[int, Event]]:
+        with self._snapshot() as connection:
+            rows = connection.execute(SELECT_EVENTS + "WHERE seq > ? ORDER BY seq LIMIT ?", (after, _EVENTS_AT_ONCE))
+            page = [(row[0], _decoded(row)) for row in rows]
+            if [seq for seq, _ in page] != list(range(after + 1, after + 1 + len(page))):
+                raise BadRow(f"an event is missing after number {after}")
+        return page
+
+    def experiment_info(self) -> ExperimentInfo:
+        """Return what is known of the experiment as a whole."""
+        with self._snapshot() as connection:
+            about = dict(connection.execute("SELECT key, value FROM about WHERE typeof(value) = 'integer'").fetchall())
+            if about.get("finished", 0) < about.get("session", 0):
+                about.pop("finished", None)
+            found = {key: self._event(seq) for key, seq in about.items()}
+            last = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
+        try:
+            return msgspec.convert({**found, "last_seq": last}, ExperimentInfo)
+        except msgspec.ValidationError as error:
+            raise journal_error(self.folder, Unusable(f"its table 'about' names wrong events ({error})")) from None
+
+    def counts(self) -> dict[Status, int]:
+        """Return how many trials there are of each status."""
+        with self._snapshot() as connection:
+            found = dict(connection.execute("SELECT status, count(*) FROM trials GROUP BY status").fetchall())
+        return {status: found.get(status.value, 0) for status in Status}
+
+    def trial_rows(
+        self,
+        *,
+        order_by: Literal["id", "loss"] = "id",
+        status: Status | None = None,
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[TrialRow]:
+        """Return the trials by number, or best first; those that never had the metric come last, by number."""
+        where, values = ("", ()) if status is None else ("AND status = ? ", (status.value,))
+        stop = None if limit is None else offset + limit
+        orders = {
+            "id": ["true {}ORDER BY id"],
+            "loss": ["loss NOTNULL {}ORDER BY loss, id", "loss ISNULL {}ORDER BY id"],
+        }[order_by]
+        with self._snapshot() as connection:
+            rows = (
+                row
+                for order in orders
+                for row in connection.execute(_SELECT_TRIALS + "WHERE " + order.format(where), values)
+            )
+            return [decode_trial(*row) for row in islice(rows, offset, stop)]
+
+    def trial_row(self, trial: int) -> TrialRow | None:
+        """Return where one trial stands; None when there is no such trial."""
+        with self._snapshot() as connection:
+            row = connection.execute(_SELECT_TRIALS + "WHERE id = ?", (trial,)).fetchone()
+            return None if row is None else decode_trial(*row)
+
+    def best(self) -> TrialRow | None:
+        """Return the trial with the lowest loss, the earliest of equals; None while no result had the metric."""
+        with self._snapshot() as connection:
+            row = connection.execute(_SELECT_TRIALS + "WHERE loss NOTNULL ORDER BY loss, id LIMIT 1").fetchone()
+            return None if row is None else decode_trial(*row)
+
+    def history(self, trial: int) -> list[Reported]:
+        """Return the results that count, in order: what came after the checkpoint that a later attempt started from is
+        superseded by that attempt's results.
+        """
+        return effective_results(self._trial_events(trial))
+
+    def story(self, trial: int) -> list[Event]:
+        """Return all that happened to a trial, but for its results."""
+        return [event for event in self._trial_events(trial) if type(event) is not Reported]
+
+    def _trial_events(self, trial: int) -> list[Event]:
+        with self._snapshot() as connection:
+            rows = connection.execute(SELECT_EVENTS + "WHERE trial = ? ORDER BY seq", (trial,))
+            events = [_decoded(row) for row in rows]
+            found = connection.execute(_SELECT_TRIALS + "WHERE id = ?", (trial,)).fetchone()
+            wanted = 0 if found is None else decode_trial(*found).results
+            # The index that finds a trial's events has no checksum of its own.
+            if any(event.trial != trial for event in events):  # type: ignore[attr-defined]
+                raise BadRow(f"its index gives events of other trials for trial {trial}")
+            results = sum(type(event) is Reported for event in events)
+            if results != wanted:
+                raise BadRow(f"trial {trial} has {wanted} results, but its index finds {results}")
+        return events
+
+    def _event(self, seq: int) -> Event | None:
+        row = self._connection.execute(SELECT_EVENTS + "WHERE seq = ?", (seq,)).fetchone()
+        return None if row is None else _decoded(row)
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[sqlite3.Connection]:
+        connection = self._connection
+        try:
+            connection.execute("BEGIN")
+            try:
+                yield connection
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+        except READ_FAULTS as error:
+            raise journal_error(self.folder, error) from error
+
+    def close(self) -> None:
+        """Let go of the file. May be called twice."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+
+def effective_results(events: Iterable[Event]) -> list[Reported]:
+    """Return a trial's results that count, in order, from its events."""
+    results: list[Reported] = []
+    numbers: dict[str, int] = {}
+    for event in events:
+        match event:
+            case Reported():
+                results.append(event)
+                if event.checkpoint is not None:
+                    numbers[event.checkpoint] = event.number
+            case AttemptEnded(checkpoint=str() as checkpoint):
+                numbers[checkpoint] = results[-1].number if results else 0
+            case TrialLaunched(checkpoint=None):
+                results.clear()
+            case TrialLaunched(checkpoint=str() as checkpoint):
+                start = numbers[checkpoint] if checkpoint in numbers else _number_in_name(checkpoint)
+                while results and results[-1].number > start:
+                    results.pop()
+            case _:
+                pass
+    return results
+
+
+def _number_in_name(checkpoint: str) -> int:
+    found = _CHECKPOINT_NUMBER.search(checkpoint)
+    return int(found[1]) if found else 0
+
+
+def fold(source: Path | str | Iterable[Event], experiment: Experiment, policies: Sequence[Policy] = ()) -> int:
+    """Apply all events of a journal's folder or of an iterable, each then observed by the policies; return how many.
+
+    This is how a session resumes: the experiment and the policies end up as they were when the last event was live.
+    """
+    if isinstance(source, str | Path):
+        with JournalReader(source) as reader:
+            return fold((event for _, event in reader.events()), experiment, policies)
+    count = 0
+    for event in source:
+        experiment.apply(event)
+        for policy in policies:
+            policy.observe(event, experiment)
+        count += 1
+    return count
+
+
+def _decoded(row: tuple[Any, ...]) -> Event:
+    try:
+        return decode(*row)
+    except BadRow as error:
+        raise BadRow(f"event {row[0]} cannot be trusted: {error}") from None
+
+
+def _connection(folder: Path) -> sqlite3.Connection:
+    path = find_journal(folder)
+    log = Path(f"{path}-wal")
+    try:
+        try:
+            return _checked(path, immutable=False)
+        except sqlite3.OperationalError as error:
+            # In a folder that cannot be written, SQLite reads a file only as one that nobody changes.
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+                raise
+            if log.exists() and log.stat().st_size:
+                raise JournalError(
+                    f"{path} cannot be read in a folder that cannot be written, because its newest events are still in "
+                    f"{log.name}. Copy both to another folder and read them there."
+                ) from error
+            return _checked(path, immutable=True)
+    except READ_FAULTS as error:
+        raise journal_error(folder, error) from error
+
+
+def _checked(path: Path, *, immutable: bool) -> sqlite3.Connection:
+    connection = connect(path, mode="ro", immutable=immutable)
+    try:
+        check(connection)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
