@@ -333,6 +333,22 @@ def test_a_report_that_nobody_answers_is_an_error_not_a_hang(driver):
         d.executor.wait(None)
 
 
+def test_a_wait_inside_a_delivery_begins_no_second_attempt(driver):
+    nested = []
+
+    def answer(result):
+        nested.append(d.executor.wait(d.executor.now() + 0.01))
+        return Proceed(result.trial, result.attempt, FOREVER)
+
+    d = driver(three_reports, answer)
+    d.start(trial=0, until=1)
+    d.start(trial=1, until=1)
+    d.run()
+
+    assert nested == [[]]
+    assert {event.trial for event in d.events} == {0}
+
+
 def test_waiting_with_nothing_to_run_ends_at_its_time(driver):
     executor = driver(three_reports).executor
     began = monotonic()

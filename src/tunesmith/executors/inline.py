@@ -83,7 +83,8 @@ class InlineExecutor(Executor):
         Raises:
             KeyboardInterrupt: A person interrupted the user's code. Its attempt has ended as halted by then.
         """
-        if self._queue and not self._events:
+        # A `deliver` may itself wait, for room on a full disk say; no second attempt begins inside the first.
+        if self._queue and not self._events and self._running is None:
             self._run(self._queue.popleft())
         elif not self._events:
             self._sleep(until)
