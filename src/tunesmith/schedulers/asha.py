@@ -104,6 +104,7 @@ class ASHAScheduler(Scheduler):
         self._ranked_by = objective
         self._rungs = [[RunningQuantile(self.reduction_factor) for _ in own] for own in self._milestones]
         self._bracket: dict[int, int] = {}
+        """Drawn brackets, as drawing costs more than the rest of a result."""
         self._passed: dict[int, int] = {}
         """How many rungs of its bracket a trial has passed. Jumped ones are recorded too, so there are never gaps."""
         self._stops: dict[int, tuple[int, int, str]] = {}
@@ -178,7 +179,7 @@ class ASHAScheduler(Scheduler):
         time = time_of(result, self.time_attr)
         if time is None:
             return
-        bracket = self._bracket_of(trial, experiment)
+        bracket = self._bracket[trial] = self._bracket_of(trial, experiment)
         milestones = self._milestones[bracket]
         before = passed = self._passed.get(trial, 0)
         while passed < len(milestones) and milestones[passed] <= time:
@@ -194,8 +195,6 @@ class ASHAScheduler(Scheduler):
         for rung in self._rungs[bracket][before:passed]:
             rung.add(loss)
         self._passed[trial] = passed
-        if len(self._milestones) > 1:
-            self._bracket[trial] = bracket
 
     def _reason(self, result: Result, loss: float, cutoff: float, milestone: float, trials: int) -> str:
         assert self._ranked_by is not None
