@@ -1,0 +1,101 @@
+"""The driver's end of the line to one agent process: starting it, writing to it, reading from it, ending it."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from itertools import pairwise
+
+import msgspec
+
+from ..worker import system
+from ..worker.protocol import Ended, Message, Report
+from ..worker.wire import Alive, Bytes, FrameReader, Outbox, Ready, Started, frame, header
+
+Incoming = Report | Ended | Started | Alive | Ready
+_LAST_WORDS = 2000
+
+
+class AgentConnection:
+    """One agent on this machine, from its start to its end."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.socket, its = socket.socketpair()
+        # Its complaints are kept for the day it ends by itself; a pipe that nobody reads would block it.
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115  closed in `close`
+        with its:
+            self._process = subprocess.Popen(
+                system.interpreter("tunesmith.worker.agent", its.fileno(), os.getpid()),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=self._complaints,
+                env=environment,
+                pass_fds=[its.fileno()],
+                start_new_session=True,  # What a terminal sends to its processes is for the driver to interpret.
+            )
+        self.socket.setblocking(False)
+        self.outbox = Outbox(self.socket)
+        self.is_ready = False
+        self._reader = FrameReader(self.socket)
+        self._decode = msgspec.msgpack.Decoder(Incoming).decode
+
+    @property
+    def pid(self) -> int:
+        """The agent's process."""
+        return self._process.pid
+
+    def send(self, message: Message) -> None:
+        """Write a message, now or when the socket takes it.
+
+        Raises:
+            OverflowError: The message holds an integer of more than 64 bits.
+        """
+        self.outbox.put(frame(message))
+
+    def send_raw(self, body: Bytes) -> None:
+        """Write a large buffer; it must not change until it is written."""
+        self.outbox.put(header(body))
+        self.outbox.put(body)
+
+    def receive(self) -> list[Incoming] | None:
+        """Return the messages that one read brings; None when the agent is gone."""
+        try:
+            frames = self._reader.read()
+        except BlockingIOError:
+            return []
+        except ConnectionError:
+            return None
+        if frames is None:
+            return None
+        data, bounds = frames
+        decode = self._decode
+        return [decode(data[start + 4 : end]) for start, end in pairwise(bounds)]
+
+    def close(self, patience: float) -> str:
+        """Let the agent end everything and go; after `patience` seconds kill it. Return its end, and why, in words."""
+        self.socket.close()
+        try:
+            code = self._process.wait(patience)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            code = self._process.wait()
+        if self._complaints.closed:
+            return ""
+        with self._complaints as complaints:
+            size = complaints.seek(0, os.SEEK_END)
+            complaints.seek(max(0, size - _LAST_WORDS))
+            words = complaints.read().decode(errors="replace").strip()
+        return f"the agent process ended with code {code}" + (f": {words}" if words else "")
+
+
+def thread_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the thread-count variables that the user has set, and the environment for an agent.
+
+    The agent imports numerical libraries with one thread each: the pools of more would not survive a fork.
+    """
+    own = {name: environment[name] for name in system.THREAD_VARIABLES if name in environment}
+    return own, {**environment, **dict.fromkeys(system.THREAD_VARIABLES, "1")}
+

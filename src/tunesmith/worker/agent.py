@@ -1,0 +1,489 @@
+"""The agent: the supervisor of the workers on one machine. One thread, one loop, one socket to its driver.
+
+It makes a worker per attempt, passes messages on in both directions without reading the workers' ones, and sees to it
+that every attempt has exactly one end, that this end comes after the attempt's processes are gone, and that nothing
+outlives the driver. It never runs the user's code, preloading (imports only) aside, and never opens what is pickled.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import resource
+import selectors
+import signal
+import socket
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from types import FrameType
+
+import msgspec
+
+from . import process, system
+from .process import shape_of, shape_variables
+from .protocol import Assignment, End, Ended, Go, Message
+from .wire import (
+    ENDED,
+    IDLE,
+    KIND,
+    Alive,
+    Bytes,
+    FrameReader,
+    Outbox,
+    Payload,
+    Ping,
+    Ready,
+    Setup,
+    Started,
+    Stop,
+    frame,
+    header,
+)  # fmt: skip
+
+QUEUE_LIMIT = 1 << 20
+"""Workers are not read while this much waits to be sent to the driver: they block, nothing is lost."""
+BEAT = 1.0
+EXIT_GRACE = 5.0
+"""How long a worker may take to be gone after its attempt has ended."""
+
+_decoder = msgspec.msgpack.Decoder(Setup | Payload | Assignment | Go | End | Stop | Ping)
+_ended_decoder = msgspec.msgpack.Decoder(Ended)
+_READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
+
+
+class Worker:
+    """What the agent knows of one worker."""
+
+    __slots__ = ("attempt", "deadline", "ended", "exit_code", "is_kill_ordered", "outbox", "pid", "reader", "shape",
+                 "socket", "trial")  # fmt: skip
+
+    def __init__(self, pid: int, sock: socket.socket, shape: tuple[int, tuple[str, ...]]) -> None:
+        self.pid = pid
+        self.socket = sock
+        self.shape = shape
+        self.reader = FrameReader(sock)
+        self.outbox = Outbox(sock)
+        self.trial = self.attempt = -1
+        self.ended: bytes | None = None
+        """The frame that ends its attempt, held back until the worker is gone or idle."""
+        self.exit_code: int | None = None
+        self.is_kill_ordered = False
+        self.deadline: float | None = None
+        """When it is to be killed."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it has an attempt that has not ended."""
+        return self.trial >= 0
+
+
+class Agent:
+    """The loop."""
+
+    def __init__(self, sock: socket.socket, driver: int) -> None:
+        sock.setblocking(False)
+        self._driver = driver
+        self._socket = sock
+        self._reader = FrameReader(sock)
+        self._outbox = Outbox(sock)
+        self._setup: Setup | None = None
+        self._forks = False
+        self._job: tuple[Bytes, list[Bytes]] = (b"", [])
+        self._buffers_to_come = 0
+        self._workers: dict[int, Worker] = {}
+        self._running: dict[tuple[int, int], Worker] = {}
+        self._idle: dict[tuple[int, tuple[str, ...]], list[Worker]] = {}
+        self._deadlines: set[Worker] = set()
+        self._is_paused = self._is_writing = False
+        self._is_over = False
+        self._memory = system.OutOfMemoryWatch()
+        self._host = socket.gethostname()
+        self._heard_at = time.monotonic()
+        self._beat_at = self._heard_at + BEAT
+        self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._selector = selectors.DefaultSelector()
+        self._wakeup_in, self._wakeup_out = socket.socketpair()
+
+    def run(self) -> None:
+        """Serve the driver until it is gone or silent; then end everything."""
+        self._prepare()
+        while not self._is_over:
+            for key, mask in self._selector.select(self._patience()):
+                handle: Callable[[int], None] = key.data
+                handle(mask)
+            now = time.monotonic()
+            if self._deadlines:
+                self._kill_overdue(now)
+            if now >= self._beat_at:
+                self._beat(now)
+        self._end_everything()
+
+    def _prepare(self) -> None:
+        system.adopt_orphans()
+        self._wakeup_in.setblocking(False)
+        self._wakeup_out.setblocking(False)
+        signal.set_wakeup_fd(self._wakeup_out.fileno(), warn_on_full_buffer=False)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda number, at: None)
+        # Also tells of the driver's death when a child of the driver still holds its end of the socket. The signal
+        # comes too when only the thread ends that started this process: the handler knows the difference.
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        system.die_with_parent(self._driver, signal.SIGTERM)
+        # A descriptor or two per worker.
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
+        self._selector.register(self._wakeup_in, _READ, self._on_signal)
+        self._selector.register(self._socket, _READ, self._on_driver)
+
+    def _on_terminate(self, number: int, at: FrameType | None) -> None:
+        if os.getppid() != self._driver:
+            self._is_over = True
+            if self._setup is not None and not self._workers:
+                os._exit(0)  # It may be in the middle of a long import.
+
+    def _patience(self) -> float:
+        until = min([self._beat_at, *(worker.deadline for worker in self._deadlines if worker.deadline is not None)])
+        return max(0.0, until - time.monotonic())
+
+    # From the driver.
+
+    def _on_driver(self, mask: int) -> None:
+        if mask & _WRITE:
+            self._outbox.flush()
+            self._after_writing()
+        if not mask & _READ:
+            return
+        self._heard_at = time.monotonic()
+        try:
+            frames = self._reader.read()
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            frames = None
+        if frames is None:
+            self._is_over = True
+            return
+        data, bounds = frames
+        for start, end in pairwise(bounds):
+            self._take(data[start:end])
+
+    def _take(self, framed: Bytes) -> None:
+        if self._buffers_to_come:
+            self._buffers_to_come -= 1
+            self._job[1].append(framed[4:])
+            return
+        match _decoder.decode(framed[4:]):
+            case Assignment() as assignment:
+                self._launch(assignment, framed)
+            case Go() | End() as verdict:
+                worker = self._running.get((verdict.trial, verdict.attempt))
+                if worker is not None:
+                    self._write(worker, framed)
+            case Stop(trial, attempt, grace):
+                self._stop((trial, attempt), grace)
+            case Setup() as setup:
+                self._set_up(setup)
+            case Payload() as payload:
+                self._job = (framed[4:], [])
+                self._buffers_to_come = sum(payload.buffers)
+            case Ping():
+                pass
+
+    def _set_up(self, setup: Setup) -> None:
+        self._setup = setup
+        self._forks = setup.start_method != "exec" and hasattr(os, "fork")
+        if self._forks:
+            # What functions are sent with is needed to open them.
+            process.preload(["cloudpickle", *setup.preload])
+            # Only this thread would live on in a fork; locks that others hold, and their pools, would hang the child.
+            self._forks = setup.start_method == "fork" or (system.IS_LINUX and system.thread_count() == 1)
+        gc.collect()
+        gc.freeze()  # The collector would touch, and so copy, every page that workers share.
+        self._send(Ready("fork" if self._forks else "exec"))
+
+    # Workers.
+
+    def _launch(self, assignment: Assignment, framed: Bytes) -> None:
+        worker = self._idle_worker(shape_of(assignment))
+        try:
+            if worker is not None:
+                self._write(worker, framed)
+            elif self._forks:
+                worker = self._fork(assignment)
+            else:
+                worker = self._spawn(assignment, framed)
+        except OSError as error:
+            message = f"{self._host} cannot start a process for it: {error}"
+            self._send(Ended(assignment.trial, assignment.attempt, "lost", "lost", message))
+            return
+        worker.trial, worker.attempt = assignment.trial, assignment.attempt
+        worker.is_kill_ordered = False
+        self._running[worker.trial, worker.attempt] = worker
+        self._send(Started(worker.trial, worker.attempt, worker.pid, self._host))
+
+    def _idle_worker(self, shape: tuple[int, tuple[str, ...]]) -> Worker | None:
+        same = self._idle.get(shape)
+        if same:
+            return same.pop()
+        for others in self._idle.values():
+            if others:
+                # The driver starts no more than fits: so one that idles in another shape makes room for the new one.
+                system.kill_group(others.pop().pid)
+                break
+        return None
+
+    def _fork(self, assignment: Assignment) -> Worker:
+        assert self._setup is not None
+        ours, its = socket.socketpair()
+        agent = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        try:
+            pid = os.fork()
+            if pid == 0:
+                try:
+                    self._forget(ours)
+                    process.forked(its, self._setup, agent, self._job, assignment)
+                finally:
+                    os._exit(0)
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        its.close()
+        return self._hire(pid, ours, assignment)
+
+    def _forget(self, ours: socket.socket) -> None:
+        """Close in a forked child what is the agent's."""
+        ours.close()
+        self._selector.close()
+        for mine in (self._socket, self._wakeup_in, self._wakeup_out):
+            mine.close()
+        for worker in self._workers.values():
+            worker.socket.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
+
+    def _spawn(self, assignment: Assignment, framed: Bytes) -> Worker:
+        assert self._setup is not None
+        ours, its = socket.socketpair()
+        its.set_inheritable(True)
+        variables = shape_variables(self._setup, shape_of(assignment))
+        command = system.interpreter("tunesmith.worker.process", its.fileno(), os.getpid())
+        pid = os.posix_spawn(command[0], command, {**os.environ, **variables})
+        its.close()
+        worker = self._hire(pid, ours, assignment)
+        payload, buffers = self._job
+        self._write(worker, frame(self._setup))
+        for body in (payload, *buffers):
+            worker.outbox.put(header(body))
+            worker.outbox.put(body)
+        self._write(worker, framed)
+        return worker
+
+    def _hire(self, pid: int, sock: socket.socket, assignment: Assignment) -> Worker:
+        sock.setblocking(False)
+        worker = Worker(pid, sock, shape_of(assignment))
+        self._workers[pid] = worker
+        self._watch(worker)
+        return worker
+
+    def _watch(self, worker: Worker) -> None:
+        wanted = (0 if self._is_paused else _READ) | (_WRITE if worker.outbox.size else 0)
+        self._want(worker.socket, wanted, lambda mask: self._on_worker(worker, mask))
+
+    def _want(self, sock: socket.socket, wanted: int, handle: Callable[[int], None]) -> None:
+        key = self._selector.get_map().get(sock)
+        if wanted and key is None:
+            self._selector.register(sock, wanted, handle)
+        elif key is not None and not wanted:
+            self._selector.unregister(sock)
+        elif key is not None and key.events != wanted:
+            self._selector.modify(sock, wanted, handle)
+
+    def _write(self, worker: Worker, data: Bytes) -> None:
+        worker.outbox.put(data)
+        if worker.outbox.size:
+            self._watch(worker)
+
+    # From a worker.
+
+    def _on_worker(self, worker: Worker, mask: int) -> None:
+        if worker.exit_code is not None:
+            return  # Buried earlier in this very turn.
+        if mask & _WRITE:
+            worker.outbox.flush()
+            self._watch(worker)
+        if mask & _READ:
+            self._read(worker)
+
+    def _read(self, worker: Worker) -> bool:
+        """Relay what a worker has sent; False when there is nothing more for now."""
+        try:
+            frames = worker.reader.read()
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            frames = None
+        if frames is None:
+            self._want(worker.socket, 0, self._on_driver)
+            return False
+        data, bounds = frames
+        end, is_idle = bounds[-1], False
+        for start, following in pairwise(bounds):
+            kind = data[start + KIND]
+            if kind == ENDED:
+                worker.ended = bytes(data[start:following])
+                end = start
+            elif kind == IDLE:
+                is_idle = True
+                end = min(end, start)
+        self._relay(data[:end])
+        if is_idle:
+            self._conclude(worker)
+            self._idle.setdefault(worker.shape, []).append(worker)
+        elif worker.ended is not None and worker.deadline is None:
+            self._set_deadline(worker, EXIT_GRACE)
+        return True
+
+    def _conclude(self, worker: Worker) -> None:
+        """Tell the driver of the end of a worker's attempt, if it has one."""
+        self._set_deadline(worker, None)
+        if not worker.is_busy:
+            return
+        del self._running[worker.trial, worker.attempt]
+        self._relay(self._end_of(worker))
+        worker.trial = worker.attempt = -1
+        worker.ended = None
+
+    def _end_of(self, worker: Worker) -> Bytes:
+        trial, attempt = worker.trial, worker.attempt
+        if worker.ended is not None:
+            ended = _ended_decoder.decode(worker.ended[4:])
+            if ended.outcome != "killed" or worker.is_kill_ordered:
+                return worker.ended
+            return frame(Ended(trial, attempt, "lost", "signal", "killed by SIGTERM, which Tunesmith did not send"))
+        code = worker.exit_code or 0
+        if worker.is_kill_ordered:
+            return frame(Ended(trial, attempt, "killed"))
+        if code >= 0:
+            message = f"the worker process exited with code {code} before the trial's end (os._exit?)"
+            return frame(Ended(trial, attempt, "failed", "exit", message))
+        if code == -signal.SIGKILL and self._memory.has_struck():
+            message = "killed by the kernel: out of memory"
+            return frame(Ended(trial, attempt, "failed", "out_of_memory", message))
+        outcome = "lost" if -code in (signal.SIGKILL, signal.SIGTERM) else "failed"
+        return frame(Ended(trial, attempt, outcome, "signal", f"killed by {signal_name(-code)}"))
+
+    # Ends.
+
+    def _stop(self, key: tuple[int, int], grace: float) -> None:
+        worker = self._running.get(key)
+        if worker is None:
+            return
+        worker.is_kill_ordered = True
+        if grace > 0:
+            os.kill(worker.pid, signal.SIGTERM)
+            self._set_deadline(worker, grace)
+        else:
+            system.kill_group(worker.pid)
+
+    def _set_deadline(self, worker: Worker, seconds: float | None) -> None:
+        if seconds is None:
+            worker.deadline = None
+            self._deadlines.discard(worker)
+        else:
+            worker.deadline = time.monotonic() + seconds
+            self._deadlines.add(worker)
+
+    def _kill_overdue(self, now: float) -> None:
+        for worker in [worker for worker in self._deadlines if worker.deadline is not None and worker.deadline <= now]:
+            self._set_deadline(worker, None)
+            system.kill_group(worker.pid)
+
+    def _on_signal(self, mask: int) -> None:
+        self._wakeup_in.recv(4096)
+        dead: list[Worker] = []
+        while (ended := _reaped()) is not None:
+            pid, code = ended
+            worker = self._workers.pop(pid, None)
+            if worker is not None:
+                worker.exit_code = code
+                dead.append(worker)
+        system.kill_orphans(self._workers.keys())
+        for worker in dead:
+            self._bury(worker)
+
+    def _bury(self, worker: Worker) -> None:
+        # No more can come than what the socket held: it is read even while the others have to wait.
+        while self._read(worker):
+            pass
+        self._want(worker.socket, 0, self._on_driver)
+        worker.socket.close()
+        same = self._idle.get(worker.shape)
+        if same and worker in same:
+            same.remove(worker)
+        self._conclude(worker)
+
+    def _beat(self, now: float) -> None:
+        self._beat_at = now + BEAT
+        self._memory.beat()
+        if self._setup is None:
+            return
+        # The driver has given up on an agent that it cannot reach, and runs the trials elsewhere: they must end here.
+        self._is_over |= now - self._heard_at > self._setup.driver_timeout
+        if not self._outbox.size:
+            self._send(Alive())
+
+    def _end_everything(self) -> None:
+        for pid in self._workers:
+            system.kill_group(pid)
+        while True:
+            system.kill_orphans(())
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0] == 0:
+                    time.sleep(0.001)
+            except ChildProcessError:
+                return
+
+    # To the driver.
+
+    def _send(self, message: Message) -> None:
+        self._relay(frame(message))
+
+    def _relay(self, data: Bytes) -> None:
+        if data:
+            self._outbox.put(data)
+            self._after_writing()
+
+    def _after_writing(self) -> None:
+        waiting = self._outbox.size
+        if bool(waiting) != self._is_writing:
+            self._is_writing = bool(waiting)
+            self._want(self._socket, _READ | (_WRITE if waiting else 0), self._on_driver)
+        is_paused = waiting > (QUEUE_LIMIT // 2 if self._is_paused else QUEUE_LIMIT)
+        if is_paused != self._is_paused:
+            self._is_paused = is_paused
+            for worker in self._workers.values():
+                self._watch(worker)
+
+
+def signal_name(number: int) -> str:
+    """Return e.g. SIGSEGV."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # Real-time signals have no names.
+        return f"signal {number}"
+
+
+def _reaped() -> tuple[int, int] | None:
+    try:
+        pid, status = os.waitpid(-1, os.WNOHANG)
+    except ChildProcessError:
+        return None
+    return (pid, os.waitstatus_to_exitcode(status)) if pid else None
+
+
+def main(descriptor: int, driver: int) -> None:
+    """Be the agent of the driver at the other end of a socket."""
+    sock = socket.socket(fileno=descriptor)
+    sock.set_inheritable(False)
+    Agent(sock, driver).run()
+    # The interpreter's own end would take long with large libraries, and may hang in them.
+    os._exit(0)

@@ -1,0 +1,387 @@
+"""A worker process: what surrounds the user's code in it, and the attempts that it runs one after another.
+
+The agent forks it from its warm image (`forked`) or starts it anew (`main`); from there on both are the same. Nothing
+of an attempt may reach the next one in the same process but what the user's own modules keep.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import faulthandler
+import importlib
+import os
+import pickle
+import signal
+import socket
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import msgspec
+
+from . import system
+from .protocol import Assignment, End, Ended, Go, Report
+from .runner import Runner, WorkerJob
+from .session import TrialHalted
+from .wire import Bytes, FrameReader, Idle, Payload, Setup, frame
+
+POLL_INTERVAL = 0.001
+"""A report that need not wait looks for news from the driver at most this often."""
+RECYCLE_AFTER = 1000
+"""A reused worker makes room for a fresh one after so many attempts: whatever leaks, leaks no further."""
+
+_Incoming = Setup | Payload | Assignment | Go | End
+_decoder: msgspec.msgpack.Decoder[_Incoming] = msgspec.msgpack.Decoder(_Incoming)
+_payload_decoder = msgspec.msgpack.Decoder(Payload)
+
+
+class Termination:
+    """Turns SIGTERM into `TrialHalted` in the user's code, once, and never in the middle of a message."""
+
+    __slots__ = ("_is_raised", "is_open", "is_ordered")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        """Whether the exception may be raised right now."""
+        self.is_ordered = False
+        self._is_raised = False
+        signal.signal(signal.SIGTERM, self._on_signal)
+        # The agent starts its workers with SIGTERM held back, so that none is lost before this handler stands.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+    def reset(self) -> None:
+        """Get ready for another attempt."""
+        self.is_open = self.is_ordered = self._is_raised = False
+
+    def raise_if_ordered(self) -> None:
+        """Raise what could not be raised while it came."""
+        if self.is_ordered and not self._is_raised:
+            self._is_raised = True
+            raise TrialHalted
+
+    def _on_signal(self, number: int, at: FrameType | None) -> None:
+        self.is_ordered = True
+        if self.is_open:
+            self.raise_if_ordered()
+
+
+class Line:
+    """The worker's end of its socket; during an attempt it is that attempt's `Channel`."""
+
+    def __init__(self, sock: socket.socket, termination: Termination) -> None:
+        sock.setblocking(True)
+        self._socket = sock
+        self._reader = FrameReader(sock)
+        self._inbox: deque[Bytes] = deque()
+        self._termination = termination
+        self._trial = self._attempt = -1
+        self._next_poll = 0.0
+
+    def open(self, assignment: Assignment) -> None:
+        """Carry this attempt's messages from now on."""
+        self._trial, self._attempt = assignment.trial, assignment.attempt
+
+    def send(self, report: Report) -> None:
+        """Send a report; blocks while the driver is slower."""
+        termination = self._termination
+        # Half a frame would garble everything that follows.
+        termination.is_open = False
+        try:
+            self._socket.sendall(frame(report))
+        finally:
+            termination.is_open = True
+        termination.raise_if_ordered()
+
+    def receive(self, *, block: bool) -> Go | End | None:
+        """Return the next verdict for the open attempt; without `block`, None when there is none yet."""
+        while True:
+            while self._inbox:
+                message = _decoder.decode(self._inbox.popleft())
+                if isinstance(message, Go | End) and (message.trial, message.attempt) == (self._trial, self._attempt):
+                    return message
+            if not block:
+                now = time.monotonic()
+                if now < self._next_poll:
+                    return None
+                self._next_poll = now + POLL_INTERVAL
+            if not self._read(0 if block else socket.MSG_DONTWAIT):
+                return None
+
+    def close_attempt(self, ended: Ended, *, is_idle: bool) -> None:
+        """Send the end of an attempt, and whether this worker can take another."""
+        data = frame(ended)
+        if is_idle:
+            data += frame(Idle())
+        self._socket.sendall(data)
+
+    def next_message(self) -> _Incoming:
+        """Wait for a message of any kind."""
+        return _decoder.decode(self.next_body())
+
+    def next_body(self) -> Bytes:
+        """Wait for a message or a large buffer."""
+        while not self._inbox:
+            self._read(0)
+        return self._inbox.popleft()
+
+    def _read(self, flags: int) -> bool:
+        try:
+            frames = self._reader.read(flags)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            frames = None
+        if frames is None:
+            os._exit(0)  # The agent is gone: nobody is left to work for, and no cleanup may hold this process up.
+        data, bounds = frames
+        for start, end in pairwise(bounds):
+            self._inbox.append(data[start + 4 : end])
+        return True
+
+
+class Worker:
+    """One process and the attempts it runs."""
+
+    def __init__(self, line: Line, termination: Termination, setup: Setup, *, is_forked: bool) -> None:
+        self._line = line
+        self._termination = termination
+        self._setup = setup
+        self._is_forked = is_forked
+        self._payload: tuple[Payload, Sequence[Bytes]] | None = None
+        self._runner: Runner | None = None
+        self._environment: dict[str, str] = {}
+        self._folder = Path()
+        self._attempts = 0
+
+    def serve(self, payload: Payload, buffers: Sequence[Bytes], assignment: Assignment | None) -> None:
+        """Run attempts until there is no reason to go on; `assignment` is the first when it is known already."""
+        self._payload = (payload, buffers)
+        is_idle = True
+        while is_idle:
+            while assignment is None:
+                message = self._line.next_message()
+                assignment = message if isinstance(message, Assignment) else None
+            ended = self._attempt(assignment)
+            assignment = None
+            is_idle = self._setup.reuse and self._is_as_new()
+            if not is_idle:
+                self._leave()
+            _flush()
+            self._line.close_attempt(ended, is_idle=is_idle)
+
+    def _attempt(self, assignment: Assignment) -> Ended:
+        self._attempts += 1
+        termination = self._termination
+        termination.reset()
+        self._line.open(assignment)
+        try:
+            self._surround(assignment)
+            termination.is_open = True
+            self._runner = self._runner or Runner(self._opened_job())
+            ended = self._runner.run(assignment, self._line)
+            termination.is_open = False
+        except BaseException as error:  # noqa: BLE001  the edge of user code: unpickling runs it too
+            termination.is_open = False
+            ended = _failed(assignment, error)
+        if termination.is_ordered and ended.outcome != "done":
+            return Ended(assignment.trial, assignment.attempt, "killed", checkpoint=ended.checkpoint)
+        return ended
+
+    def _surround(self, assignment: Assignment) -> None:
+        _redirect(Path(assignment.experiment_folder, assignment.trial_folder))
+        if self._attempts == 1:
+            shape = shape_of(assignment)
+            if self._is_forked:
+                variables = shape_variables(self._setup, shape)
+                os.environ.update(variables)
+                _raise_threads(int(variables["OMP_NUM_THREADS"]) if variables["OMP_NUM_THREADS"].isdigit() else 1)
+            else:
+                preload(self._setup.preload)
+            self._environment = os.environ.copy()
+            self._folder = Path.cwd()
+        elif os.environ.copy() != self._environment:
+            os.environ.clear()
+            os.environ.update(self._environment)
+
+    def _opened_job(self) -> WorkerJob:
+        assert self._payload is not None
+        payload, buffers = self._payload
+        self._payload = None
+        rest = iter(buffers)
+        trainable, parameters, objects = (
+            _unpickled(what, data, count, rest)
+            for what, data, count in zip(
+                ("the trainable", "the parameters of with_parameters", "the objects in the search space"),
+                (payload.trainable, payload.parameters, payload.objects),
+                payload.buffers,
+                strict=True,
+            )
+        )
+        return WorkerJob(
+            trainable=trainable,
+            experiment=payload.experiment,
+            seed=payload.seed,
+            parameters=parameters,
+            objects=objects,
+            time_attr=payload.time_attr,
+            thresholds=payload.thresholds,
+            metric=payload.metric,
+            checkpoint_freq=payload.checkpoint_freq,
+            checkpoint_at_end=payload.checkpoint_at_end,
+        )
+
+    def _leave(self) -> None:
+        """Do what the interpreter does at its end, as far as user code can see it."""
+        try:
+            if self._runner is not None:
+                self._runner.close()
+            threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are not daemons
+            atexit._run_exitfuncs()
+        except BaseException:  # noqa: BLE001  the edge of user code
+            traceback.print_exc()
+
+    def _is_as_new(self) -> bool:
+        return (
+            self._attempts < RECYCLE_AFTER
+            and self._runner is not None
+            and not any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate())
+            and not _has_children()
+            and _is_in(self._folder)
+        )
+
+
+def shape_of(assignment: Assignment) -> tuple[int, tuple[str, ...]]:
+    """Return what cannot change in a living process: how many threads to use, and the GPUs."""
+    return max(1, int(assignment.resources.get("cpu", 1))), assignment.gpus
+
+
+def shape_variables(setup: Setup, shape: tuple[int, tuple[str, ...]]) -> dict[str, str]:
+    """Return the environment variables that a worker of this shape gets."""
+    threads, gpus = shape
+    variables = dict.fromkeys(system.THREAD_VARIABLES, str(threads)) | setup.threads
+    if gpus or setup.hide_gpus:
+        variables["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
+    return variables
+
+
+def preload(modules: Sequence[str]) -> None:
+    """Import what the user's code will need. What cannot be imported is left to fail where the user can see it."""
+    for name in modules:
+        try:
+            importlib.import_module(name)
+        except BaseException:  # noqa: BLE001  a module may raise anything, SystemExit included
+            continue
+
+
+def forked(
+    sock: socket.socket, setup: Setup, parent: int, job: tuple[Bytes, Sequence[Bytes]], assignment: Assignment
+) -> None:
+    """Be a worker in a process that the agent has just forked."""
+    _enter(parent)
+    termination = Termination()
+    worker = Worker(Line(sock, termination), termination, setup, is_forked=True)
+    # What the agent's imports registered is the agent's to run: here it would delete what others still use.
+    atexit._clear()
+    for module, function in (("logging", "shutdown"), ("multiprocessing.util", "_exit_function")):
+        if module in sys.modules:
+            atexit.register(getattr(sys.modules[module], function))
+    # Read only now: the agent itself never opens what the user has pickled.
+    worker.serve(_payload_decoder.decode(job[0]), job[1], assignment)
+
+
+def main(descriptor: int, parent: int) -> None:
+    """Be a worker in a process of its own."""
+    _enter(parent)
+    termination = Termination()
+    line = Line(socket.socket(fileno=descriptor), termination)
+    setup, payload = line.next_message(), line.next_message()
+    assert isinstance(setup, Setup)
+    assert isinstance(payload, Payload)
+    buffers = [line.next_body() for _ in range(sum(payload.buffers))]
+    Worker(line, termination, setup, is_forked=False).serve(payload, buffers, None)
+    # The interpreter's own end would take long with large libraries, and may hang in them.
+    os._exit(0)
+
+
+def _enter(parent: int) -> None:
+    """Become a process that ends with its parent, takes its descendants along, and that no terminal reaches."""
+    os.setsid()
+    system.die_with_parent(parent, signal.SIGKILL)
+    system.adopt_orphans()
+    system.offer_to_oom_killer()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    signal.set_wakeup_fd(-1)
+
+
+def _redirect(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+    for stream in (sys.stdout, sys.stderr):
+        # By lines, so that a trial that hangs or is killed has shown what it printed.
+        stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
+    faulthandler.enable()
+
+
+def _raise_threads(count: int) -> None:
+    """Give libraries that were imported with one thread `count` of them; they no longer read the environment."""
+    if count == 1:
+        return
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(count)
+    if "numpy" in sys.modules:
+        # Optional: without it these libraries stay at one thread, which is slow but right.
+        with contextlib.suppress(ImportError):
+            importlib.import_module("threadpoolctl").threadpool_limits(limits=count)
+
+
+def _unpickled(what: str, data: bytes, count: int, buffers: Iterator[Bytes]) -> Any:
+    own = [next(buffers) for _ in range(count)]
+    try:
+        return pickle.loads(data, buffers=own)  # noqa: S301  the user's own code, from the user's own driver
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise pickle.UnpicklingError(f"{what} cannot be rebuilt in the worker: {reason}") from error
+
+
+def _failed(assignment: Assignment, error: BaseException) -> Ended:
+    story = "".join(traceback.format_exception(error))
+    message = f"{type(error).__name__}: {error}"
+    return Ended(assignment.trial, assignment.attempt, "failed", "exception", message, "", story)
+
+
+def _has_children() -> bool:
+    try:
+        os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+    except ChildProcessError:
+        return False
+    return True
+
+
+def _is_in(folder: Path) -> bool:
+    try:
+        return Path.cwd() == folder
+    except OSError:  # It was deleted under us.
+        return False
+
+
+def _flush() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue  # The disk is full, or user code has closed or replaced it; its output is lost, not its trial.
+    system.flush_c_streams()

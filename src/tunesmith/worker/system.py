@@ -1,0 +1,149 @@
+"""What the agent and its workers ask of the operating system. Linux has it all; elsewhere the rest does without."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import sys
+from collections.abc import Collection
+from pathlib import Path
+
+IS_LINUX = sys.platform == "linux"
+_PR_SET_PDEATHSIG = 1
+_PR_SET_CHILD_SUBREAPER = 36
+_OOM_SCORE = b"800"
+"""Makes a worker the OOM killer's first choice, before the driver."""
+
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS", "VECLIB_MAXIMUM_THREADS",
+)  # fmt: skip
+"""What numerical libraries read, once, while they are imported."""
+
+_c_library = ctypes.CDLL(None, use_errno=True)
+
+
+def interpreter(module: str, *arguments: int) -> list[str]:
+    """Return a command line that calls `module.main(*arguments)` in a Python with this one's paths and options."""
+    # Imported here: an agent that forks never needs it.
+    import subprocess
+
+    # No real `__main__` is involved, so no guard is needed, and it works from standard input and from notebooks.
+    # The paths stand in the code because PYTHONPATH has no room for all of what may be in them.
+    state = f"sys.path[:] = {[str(path) for path in sys.path]!a}; sys.argv[:] = {sys.argv!a}"
+    options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
+    call = f"from {module} import main; main({', '.join(map(str, arguments))})"
+    return [sys.executable, *options, "-c", f"import sys; {state}; {call}"]
+
+
+def die_with_parent(parent: int, by: signal.Signals) -> None:
+    """Have the kernel send this process `by` when its parent ends; on a parent that is gone already, end at once."""
+    if IS_LINUX:
+        _c_library.prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def adopt_orphans() -> None:
+    """Make this process the parent of all its descendants that lose theirs, so that none escapes by `setsid`."""
+    if IS_LINUX:
+        _c_library.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def offer_to_oom_killer() -> None:
+    """Make this process and its children the first to be killed when memory runs out."""
+    if IS_LINUX:
+        try:
+            descriptor = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+            try:
+                os.write(descriptor, _OOM_SCORE)
+            finally:
+                os.close(descriptor)
+        except OSError:
+            pass  # Some sandboxes forbid it; then the kernel chooses by size.
+
+
+def flush_c_streams() -> None:
+    """Write out what C code has printed: else it lands in the output of whoever runs next in this process."""
+    _c_library.fflush(None)
+
+
+def thread_count() -> int:
+    """Return how many threads this process has; 1 where that cannot be known."""
+    return sum(1 for _ in Path("/proc/self/task").iterdir()) if IS_LINUX else 1
+
+
+def children() -> list[int]:
+    """Return the children of this single-threaded process, dead ones that were not waited for included."""
+    if not IS_LINUX:
+        return []
+    own = os.getpid()
+    try:
+        return [int(pid) for pid in Path(f"/proc/{own}/task/{own}/children").read_bytes().split()]
+    except FileNotFoundError:  # A kernel without CONFIG_PROC_CHILDREN.
+        return [int(at.name) for at in Path("/proc").iterdir() if at.name.isdigit() and _parent_of(at.name) == own]
+
+
+def _parent_of(pid: str) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+def kill_orphans(keep: Collection[int]) -> None:
+    """Kill every child of this process but those to keep; what they leave behind becomes a child in its turn."""
+    for pid in children():
+        if pid not in keep:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+
+def kill_group(pid: int) -> None:
+    """Kill a worker and its process group, at once. Nothing happens to one that is gone."""
+    for kill in (os.killpg, os.kill):
+        try:
+            kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue  # It has not made its group yet, or is gone; `kill` is still tried.
+
+
+class OutOfMemoryWatch:
+    """Says whether the kernel has killed something for want of memory in the last one or two seconds."""
+
+    def __init__(self) -> None:
+        self._counter = _oom_counter()
+        self._older = self._newer = self._count()
+
+    def beat(self) -> None:
+        """Forget kills of more than two beats ago. To be called once a second."""
+        self._older, self._newer = self._newer, self._count()
+
+    def has_struck(self) -> bool:
+        """Whether there was a kill since the last beat but one."""
+        return self._count() > self._older
+
+    def _count(self) -> int:
+        try:
+            for line in self._counter.read_bytes().splitlines():
+                name, _, value = line.partition(b" ")
+                if name == b"oom_kill":
+                    return int(value)
+        except OSError:
+            pass
+        return 0
+
+
+def _oom_counter() -> Path:
+    """Return the file that counts kills: this control group's where it has one, the machine's otherwise."""
+    try:
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            if not controllers:
+                events = Path(f"/sys/fs/cgroup{path}/memory.events")
+                if events.exists():
+                    return events
+    except OSError:
+        pass
+    return Path("/proc/vmstat")
