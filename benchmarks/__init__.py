@@ -1,0 +1,1 @@
+"""Tunesmith measured beside its peers, in one run. Nothing here is part of the package."""

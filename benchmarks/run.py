@@ -1,0 +1,54 @@
+"""Runs the benchmarks and prints their tables: `python -m benchmarks.run [NAMES] [--peers-python PATH] [--quick]`."""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from benchmarks.figures import Figure, table
+from benchmarks.subjects import Bench
+
+BENCHMARKS = ("startup", "trials", "results", "scale", "simulated", "hang", "crash")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.run", description="Tunesmith beside its peers.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which ones: {', '.join(BENCHMARKS)} (default: all)")
+    parser.add_argument("--peers-python", default=sys.executable, help="the Python in which the peers are installed")
+    parser.add_argument("--quick", action="store_true", help="rough figures in a fraction of the time")
+    parser.add_argument("--json", type=Path, help="also write the figures to this file")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a target is missed")
+    options = parser.parse_args()
+    unknown = sorted(set(options.names) - set(BENCHMARKS))
+    if unknown:
+        parser.error(f"there is no benchmark called {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
+
+    bench = Bench(options.peers_python, options.quick)
+    print(machine(), flush=True)
+    figures: dict[str, list[Figure]] = {}
+    for name in options.names or BENCHMARKS:
+        module = import_module(f"benchmarks.{name}")
+        measure: Callable[[Bench], list[Figure]] = module.measure
+        began = time.perf_counter()
+        figures[name] = measure(bench)
+        law = (module.__doc__ or "").splitlines()[0]
+        print(f"\n## {name}\n{law} ({time.perf_counter() - began:.0f} s)\n\n{table(figures[name])}", flush=True)
+    if options.json:
+        found = {name: [figure.as_json() for figure in of_one] for name, of_one in figures.items()}
+        options.json.write_text(json.dumps({"machine": machine(), "figures": found}, indent=1), encoding="utf-8")
+    missed = [figure.name for of_one in figures.values() for figure in of_one if figure.met is False]
+    print(f"\n{len(missed)} target(s) missed: {'; '.join(missed)}" if missed else "\nEvery target is met.")
+    return 1 if missed and options.check else 0
+
+
+def machine() -> str:
+    return f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}, Python {platform.python_version()}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
