@@ -80,6 +80,10 @@ class Loop:
             self._tell("flush", experiment)
             self._tell("close", experiment)
 
+    def deliver(self, events: Sequence[Event]) -> None:
+        """Take a turn from within `Executor.wait`: for executors that run the user's code there."""
+        self.turn([*events, *self._news(self._executor.now())])
+
     def turn(self, events: Sequence[Event]) -> None:
         """Decide, remember, show, act: on everything in `events` together."""
         core = self.core
@@ -150,18 +154,22 @@ class Loop:
         else:
             deadline = self.core.next_deadline()
             events = executor.wait(self._flush_at if deadline is None else min(deadline, self._flush_at))
-        now = executor.now()
+        return events + self._news(executor.now())
+
+    def _news(self, now: float) -> list[Event]:
+        """Return what signals and other processes have asked for; from time to time let the callbacks draw."""
+        news: list[Event] = []
         if now >= self._flush_at:
             self._flush_at = now + FLUSH_EVERY
             self._tell("flush", self.experiment)
             self._journal.sync()
-            events += self._requests(now)
+            news += self._requests(now)
         if len(self._interrupts) > self._interrupts_seen:
             self._interrupts_seen = len(self._interrupts)
-            events.append(
+            news.append(
                 StopRequested(at=now, reason=f"interrupted by {self._interrupts[0]}", now=self._interrupts_seen > 1)
             )
-        return events
+        return news
 
     def _requests(self, now: float) -> list[Event]:
         """Return what other processes (`tunesmith stop`) have asked for."""

@@ -64,7 +64,7 @@ def drive(plan: Plan) -> None:
 
         def deliver(events: list[Event]) -> None:
             assert loop is not None, "an executor delivers nothing before its first wait"
-            loop.turn(events)
+            loop.deliver(events)
 
         try:
             nodes = plan.executor.open(_job(plan, seed), at=experiment.at, deliver=deliver)
