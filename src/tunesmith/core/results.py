@@ -6,12 +6,21 @@ The only place that spells the automatic fields. A reported metric wins over an 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from .events import AttemptEnded, AttemptStarted, Event, Reported, Result, SessionOpened, TrialLaunched
+from .events import (
+    AttemptEnded,
+    AttemptStarted,
+    CheckpointDropped,
+    Event,
+    Reported,
+    Result,
+    SessionOpened,
+    TrialLaunched,
+)
 
 
 @dataclass(frozen=True)
@@ -31,12 +40,7 @@ class Origin:
     @cached_property
     def fields(self) -> dict[str, Any]:
         """The automatic fields that are the same in all of them."""
-        return {
-            "trial_id": self.trial,
-            "pid": self.pid,
-            "hostname": self.hostname,
-            "experiment": self.experiment,
-        }
+        return dict(zip(SHARED_FIELDS, (self.trial, self.pid, self.hostname, self.experiment), strict=True))
 
 
 def result_dict(result: Result) -> dict[str, Any]:
@@ -52,27 +56,35 @@ def result_dict(result: Result) -> dict[str, Any]:
     return {**fields, **result.metrics}
 
 
-def own_fields(result: Result, origin: Origin, previous: float, done: bool) -> dict[str, Any]:
-    """Return the metrics, then the automatic fields that differ from result to result. Arguments as `result_fields`."""
-    metrics = result.metrics
-    elapsed = result.elapsed
+OWN_FIELDS = (
+    "training_iteration",
+    "time_total_s",
+    "time_this_iter_s",
+    "iterations_since_restore",
+    "time_since_restore",
+    "timestamp",
+    "date",
+    "done",
+)
+"""The automatic fields that differ from result to result."""
+SHARED_FIELDS = ("trial_id", "pid", "hostname", "experiment")
+"""Those that all results of an attempt share."""
+
+
+def own_values(result: Result, origin: Origin, previous: float, done: bool) -> tuple[Any, ...]:
+    """Return the values of `OWN_FIELDS`; arguments as in `result_fields`."""
+    number, elapsed = result.number, result.elapsed
     seconds = int(origin.zero + result.at)
-    fields = {
-        **metrics,
-        "training_iteration": result.number,
-        "time_total_s": elapsed,
-        "time_this_iter_s": elapsed - previous,
-        "iterations_since_restore": result.number - origin.number,
-        "time_since_restore": elapsed - origin.elapsed,
-        "timestamp": seconds,
-        "date": _date(seconds),
-        "done": done,
-    }
-    if "mean_loss" in metrics:
-        fields["neg_mean_loss"] = result.value("neg_mean_loss")
-    if not AUTOMATIC.isdisjoint(metrics):
-        fields.update(metrics)
-    return fields
+    return (
+        number,
+        elapsed,
+        elapsed - previous,
+        number - origin.number,
+        elapsed - origin.elapsed,
+        seconds,
+        _date(seconds),
+        done,
+    )
 
 
 def result_fields(result: Result, origin: Origin, *, previous: float, done: bool = False) -> dict[str, Any]:
@@ -84,48 +96,88 @@ def result_fields(result: Result, origin: Origin, *, previous: float, done: bool
         previous: `elapsed` of the attempt's result before it; for the first one `origin.elapsed`.
         done: Whether it is the trial's last one.
     """
-    own = own_fields(result, origin, previous, done)
-    return {**own, **origin.fields, **{name: own[name] for name in origin.fields if name in own}}
+    own = dict(zip(OWN_FIELDS, own_values(result, origin, previous, done), strict=True))
+    row = {**result.metrics, **own, **origin.fields}
+    if "mean_loss" in result.metrics:
+        row["neg_mean_loss"] = result.value("neg_mean_loss")
+    return row | result.metrics
+
+
+class Lineage:
+    """Where the results of one trial come from. Feed it the trial's events in order, each after it was used.
+
+    Args:
+        experiment: The experiment's name.
+        trial: The trial's number.
+        kept: How far it had come at checkpoints that lie before the first event: reference -> (number, elapsed).
+    """
+
+    __slots__ = ("elapsed", "kept", "number", "origin")
+
+    def __init__(self, experiment: str, trial: int, kept: Mapping[str, tuple[int, float]] | None = None) -> None:
+        self.origin = Origin(experiment, trial, 0.0)
+        self.number = 0
+        self.elapsed = 0.0
+        """`elapsed` of the newest result, or of the checkpoint that the attempt started from."""
+        self.kept = dict(kept) if kept else None
+
+    def observe(self, event: Event, zero: float) -> None:
+        """Learn from an event; `zero` is the wall-clock time at which experiment time was zero."""
+        match event:
+            case Reported():
+                self.number, self.elapsed = event.number, event.elapsed
+                if event.checkpoint is not None:
+                    self._keep(event.checkpoint)
+            case TrialLaunched():
+                self.number, self.elapsed = (self.kept or {}).get(event.checkpoint or "", (0, 0.0))
+                origin = self.origin
+                self.origin = Origin(origin.experiment, origin.trial, zero, 0, "", self.number, self.elapsed)
+            case AttemptStarted():
+                origin = self.origin
+                self.origin = Origin(
+                    origin.experiment, origin.trial, origin.zero, event.pid, event.host, origin.number, origin.elapsed
+                )
+            case AttemptEnded(checkpoint=str() as checkpoint):
+                self._keep(checkpoint)
+            case CheckpointDropped() if self.kept:
+                self.kept.pop(event.checkpoint, None)
+
+    def _keep(self, checkpoint: str) -> None:
+        if self.kept is None:
+            self.kept = {}
+        self.kept[checkpoint] = (self.number, self.elapsed)
 
 
 def trial_results(
-    events: Iterable[Event], sessions: Sequence[SessionOpened], *, experiment: str, done: bool
-) -> Iterator[dict[str, Any]]:
-    """Yield the whole rows of one trial's results.
+    events: Iterable[Event], sessions: Sequence[SessionOpened], *, experiment: str, trial: int, done: bool
+) -> Iterator[tuple[Result, dict[str, Any]]]:
+    """Yield each result of one trial with its whole row.
 
     Args:
         events: The trial's events, in order.
         sessions: The experiment's sessions, in order.
         experiment: The experiment's name.
-        done: Whether the trial is over, so that its last row is the last there will be.
+        trial: The trial's number.
+        done: Whether the trial is over, so that its last result is the last there will be.
     """
-    kept: dict[str | None, tuple[int, float]] = {}
+    lineage = Lineage(experiment, trial)
     held: tuple[Result, Origin, float] | None = None
-    origin = Origin(experiment, 0, 0.0)
-    number, elapsed = 0, 0.0
     for event in events:
-        match event:
-            case Reported():
-                if held is not None:
-                    yield result_fields(held[0], held[1], previous=held[2])
-                held = (event, origin, elapsed)
-                number, elapsed = event.number, event.elapsed
-                if event.checkpoint is not None:
-                    kept[event.checkpoint] = (number, elapsed)
-            case TrialLaunched():
-                number, elapsed = kept.get(event.checkpoint, (0, 0.0))
-                origin = Origin(experiment, event.trial, _zero(sessions, event.at), 0, "", number, elapsed)
-            case AttemptStarted():
-                origin = Origin(experiment, event.trial, origin.zero, event.pid, event.host, origin.number, origin.elapsed)
-            case AttemptEnded() if event.checkpoint is not None:
-                kept[event.checkpoint] = (number, elapsed)
+        if isinstance(event, Reported):
+            if held is not None:
+                yield held[0], result_fields(held[0], held[1], previous=held[2])
+            held = (event, lineage.origin, lineage.elapsed)
+        lineage.observe(event, zero_of(sessions, event.at))
     if held is not None:
-        yield result_fields(held[0], held[1], previous=held[2], done=done)
+        yield held[0], result_fields(held[0], held[1], previous=held[2], done=done)
 
 
-def _zero(sessions: Sequence[SessionOpened], at: float) -> float:
-    under_way = next((session for session in reversed(sessions) if session.at <= at), None)
-    return 0.0 if under_way is None else under_way.started - under_way.at
+def zero_of(sessions: Sequence[SessionOpened], at: float) -> float:
+    """Return the wall-clock time at which experiment time was zero, as the session under way at time `at` counts it."""
+    for session in reversed(sessions):
+        if session.at <= at:
+            return session.started - session.at
+    return sessions[0].started - sessions[0].at if sessions else 0.0
 
 
 @lru_cache(maxsize=16)
@@ -133,21 +185,5 @@ def _date(seconds: int) -> str:
     return time.strftime("%Y-%m-%d_%H-%M-%S", time.localtime(seconds))
 
 
-AUTOMATIC = frozenset(
-    (
-        "date",
-        "done",
-        "experiment",
-        "hostname",
-        "iterations_since_restore",
-        "neg_mean_loss",
-        "pid",
-        "time_since_restore",
-        "time_this_iter_s",
-        "time_total_s",
-        "timestamp",
-        "training_iteration",
-        "trial_id",
-    )
-)
+AUTOMATIC = frozenset((*OWN_FIELDS, *SHARED_FIELDS, "neg_mean_loss"))
 """Every automatic field."""
