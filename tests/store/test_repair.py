@@ -14,7 +14,6 @@ from tunesmith.store.journal import Journal
 from tunesmith.store.reader import JournalReader, fold
 from tunesmith.store.repair import salvage
 
-
 # A flipped bit in the one number that nothing repeats, the version of the tables, looks like a newer build's.
 REFUSALS = (JournalDamaged, JournalTooNew)
 
@@ -123,7 +122,8 @@ def test_the_message_says_what_is_intact_and_how_to_go_on(tmp_path: Path):
 
     message = (
         rf"{tmp_path}/journal\.db is damaged: event 46 cannot be trusted: its checksum .*\. "
-        rf"Intact: its first 45 events, up to 17\.0 s, with 3 trials\. To keep the damaged file and go on from there: tunesmith repair {tmp_path}"
+        rf"Intact: its first 45 events, up to 17\.0 s, with 3 trials\. "
+        rf"To keep the damaged file and go on from there: tunesmith repair {tmp_path}"
     )
     with pytest.raises(JournalDamaged, match=message):
         read(tmp_path)

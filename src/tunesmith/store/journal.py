@@ -43,6 +43,7 @@ _INSERT = "INSERT OR ROLLBACK INTO events VALUES "
 _INSERT_MANY = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * _ROWS_AT_ONCE)
 _INSERT_ONE = _INSERT + "(?, ?, ?, ?, ?, ?)"
 
+_REPLACE_TRIAL = "REPLACE INTO trials VALUES (?, ?, ?, ?, ?)"
 _UPDATE_GROWN = "UPDATE trials SET payload = ?, crc = ? WHERE id = ?"
 
 _CHECKED_IN_FULL = 64 * 2**20
@@ -153,11 +154,22 @@ class Journal:
             if whole < len(rows):
                 connection.executemany(_INSERT_ONE, rows[whole:])
             if moved:
-                connection.executemany("REPLACE INTO trials VALUES (?, ?, ?, ?, ?)", map(encode_trial, moved))
+                connection.executemany(_REPLACE_TRIAL, map(encode_trial, moved))
             if grown:
                 connection.executemany(_UPDATE_GROWN, ((row[3], row[4], row[0]) for row in map(encode_trial, grown)))
             if about:
                 connection.executemany("REPLACE INTO about VALUES (?, ?)", about)
+
+    def summarize(self, experiment: Experiment) -> None:
+        """Write anew where all trials stand: for a session that ranks them otherwise than the one before.
+
+        Args:
+            experiment: The experiment that has applied all events of this journal and nothing more.
+        """
+        with self._transaction(self.last_seq) as connection:
+            stored = dict(connection.execute("SELECT id, crc FROM trials").fetchall())
+            rows = (encode_trial(trial_row(trial)) for trial in experiment.trials)
+            connection.executemany(_REPLACE_TRIAL, (row for row in rows if stored.get(row[0]) != row[4]))
 
     @contextmanager
     def _transaction(self, last: int) -> Iterator[sqlite3.Connection]:
@@ -189,12 +201,15 @@ class Journal:
             return
         try:
             file = os.open(self._wal, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+        except OSError as error:
+            # No reason to end an experiment: only a power failure could make it matter.
+            message = f"{self._wal} could not be synced ({error}): is its disk failing?"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
             return
-        try:
-            os.fsync(file)
-        finally:
-            os.close(file)
         self._is_synced = True
 
     def close(self) -> None:

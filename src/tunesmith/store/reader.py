@@ -100,6 +100,14 @@ class JournalReader:
         except msgspec.ValidationError as error:
             raise journal_error(self.folder, Unusable(f"its table 'about' names wrong events ({error})")) from None
 
+    def sessions(self) -> list[SessionOpened]:
+        """Return the openings of all sessions, in order."""
+        # The index of a trial's events finds those of no trial too, and they are few.
+        query = SELECT_EVENTS + "WHERE trial ISNULL AND kind = 'SessionOpened' ORDER BY seq"
+        with self._snapshot() as connection:
+            found = [_decoded(row) for row in connection.execute(query)]
+        return [event for event in found if isinstance(event, SessionOpened)]
+
     def counts(self) -> dict[Status, int]:
         """Return how many trials there are of each status."""
         with self._snapshot() as connection:
@@ -145,13 +153,14 @@ class JournalReader:
         """Return the results that count, in order: what came after the checkpoint that a later attempt started from is
         superseded by that attempt's results.
         """
-        return effective_results(self._trial_events(trial))
+        return effective_results(self.trial_events(trial))
 
     def story(self, trial: int) -> list[Event]:
         """Return all that happened to a trial, but for its results."""
-        return [event for event in self._trial_events(trial) if type(event) is not Reported]
+        return [event for event in self.trial_events(trial) if type(event) is not Reported]
 
-    def _trial_events(self, trial: int) -> list[Event]:
+    def trial_events(self, trial: int) -> list[Event]:
+        """Return all events of a trial, in order, superseded results included."""
         with self._snapshot() as connection:
             rows = connection.execute(SELECT_EVENTS + "WHERE trial = ? ORDER BY seq", (trial,))
             events = [_decoded(row) for row in rows]
@@ -253,7 +262,7 @@ def _connection(folder: Path) -> sqlite3.Connection:
             return _checked(path, immutable=False)
         except sqlite3.OperationalError as error:
             # In a folder that cannot be written, SQLite reads a file only as one that nobody changes.
-            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+            if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
             if log.exists() and log.stat().st_size:
                 raise JournalError(

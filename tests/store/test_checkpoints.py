@@ -1,0 +1,115 @@
+from pathlib import Path
+
+import pytest
+
+from tunesmith.errors import JournalError
+from tunesmith.layout import checkpoint_folder
+from tunesmith.store.checkpoints import discard, prune
+
+
+def checkpoint(folder: Path, trial: int, attempt: int, number: int) -> str:
+    reference = checkpoint_folder(trial, attempt, number)
+    (folder / reference / "deep").mkdir(parents=True)
+    (folder / reference / "deep" / "model.bin").write_bytes(b"x" * 100)
+    return reference
+
+
+def everything(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_checkpoint_is_deleted_whole_and_the_others_stay(tmp_path: Path):
+    first, second = checkpoint(tmp_path, 3, 1, 5), checkpoint(tmp_path, 3, 1, 10)
+
+    discard(tmp_path, first)
+
+    assert everything(tmp_path) == [f"{second}/deep/model.bin"]
+    assert [path.name for path in (tmp_path / second).parent.iterdir()] == ["1-000010"]
+
+
+def test_a_file_is_deleted_with_its_container(tmp_path: Path):
+    discard(tmp_path, f"{checkpoint(tmp_path, 3, 1, 5)}/deep/model.bin")
+
+    assert everything(tmp_path) == []
+
+
+def test_a_checkpoint_that_is_gone_already_is_no_error(tmp_path: Path):
+    discard(tmp_path, checkpoint_folder(3, 1, 5))
+
+
+def test_a_discard_that_was_cut_off_can_be_done_again(tmp_path: Path):
+    reference = checkpoint(tmp_path, 3, 1, 5)
+    (tmp_path / f"{reference}.tmp-discarded").mkdir()
+    (tmp_path / f"{reference}.tmp-discarded" / "rest").touch()
+
+    discard(tmp_path, reference)
+
+    assert everything(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["", ".", "..", "/", "/etc", "trials", "trials/00001", "trials/00001/checkpoints", "trials/00001/checkpoints/",
+     "trials/00001/checkpoints/..", "trials/00001/checkpoints/.", "trials/00001/checkpoints/../..",
+     "trials/../precious/checkpoints/1-1", "../precious/checkpoints/1-1", "precious/checkpoints/1-1",
+     "trials/00001/checkpoints/1-1\n", "trials//checkpoints/1-1", "/trials/00001/checkpoints/1-1",
+     "trials/1/checkpoints/*", "journal.db", "trials/00001/checkpoints/1-000001.tmp"],
+)  # fmt: skip
+def test_a_reference_that_leads_elsewhere_is_refused(tmp_path: Path, reference: str):
+    checkpoint(tmp_path, 1, 1, 1)
+    (tmp_path / "precious" / "checkpoints" / "1-1").mkdir(parents=True)
+    (tmp_path / "precious" / "checkpoints" / "1-1" / "file").touch()
+    (tmp_path / "journal.db").touch()
+    before = everything(tmp_path)
+
+    with pytest.raises(JournalError, match="it was not deleted"):
+        discard(tmp_path, reference)
+
+    assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    "linked", ["trials", "trials/00001", "trials/00001/checkpoints", "trials/00001/checkpoints/1-000001"]
+)
+def test_a_link_out_of_the_experiment_is_not_followed(tmp_path: Path, linked: str):
+    experiment, outside = tmp_path / "experiment", tmp_path / "outside"
+    reference = checkpoint(outside, 1, 1, 1)
+    (outside / f"{reference}.tmp").mkdir()
+    (experiment / linked).parent.mkdir(parents=True)
+    (experiment / linked).symlink_to(outside / linked)
+    before = everything(outside)
+
+    with pytest.raises(JournalError, match="replaced a folder by a link"):
+        discard(experiment, reference)
+    assert prune(experiment) == []
+
+    assert everything(outside) == before
+    assert (outside / f"{reference}.tmp").exists()
+
+
+def test_an_experiment_that_is_reached_by_a_link_is_fine(tmp_path: Path):
+    reference = checkpoint(tmp_path / "real", 1, 1, 1)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+
+    discard(tmp_path / "link", reference)
+
+    assert everything(tmp_path / "real") == []
+
+
+def test_what_cut_off_commits_left_is_pruned_and_the_rest_stays(tmp_path: Path):
+    good = checkpoint(tmp_path, 1, 1, 1)
+    checkpoints = (tmp_path / good).parent
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (checkpoints / ".1-000002.tmp").mkdir()
+    (checkpoints / ".1-000002.tmp" / "half").touch()
+    (checkpoints / "1-000003.tmp-discarded").mkdir()
+    (checkpoints / "file.tmp").touch()
+    (checkpoints / "link.tmp").symlink_to(outside)
+
+    assert sorted(path.name for path in prune(tmp_path)) == [
+        ".1-000002.tmp", "1-000003.tmp-discarded", "file.tmp", "link.tmp",
+    ]  # fmt: skip
+    assert [path.name for path in checkpoints.iterdir()] == ["1-000001"]
+    assert outside.exists()
+    assert prune(tmp_path) == []
