@@ -60,7 +60,7 @@ class Bench:
             for pid in marked(mark):
                 kill(pid)
         if done.returncode != 0:
-            print(f"{' '.join(call)}\n{done.stderr[-3000:]}", file=sys.stderr)
+            print(" ".join(call), *done.stderr.splitlines()[-12:], sep="\n", file=sys.stderr)
             return {"missing": "failed"}
         answer: Answer = json.loads(done.stdout.strip().splitlines()[-1])
         return answer

@@ -41,12 +41,17 @@ def _keyword(text: str) -> tuple[str, Any]:
         return key, Path(value)
 
 
-def tenths(times: Sequence[float]) -> Answer:
-    """Return the microseconds from one event to the next in the first and in the last tenth of `times` (seconds)."""
+def tenths(times: Sequence[float], events: int = 1) -> Answer:
+    """Return the microseconds that one event took in the first and in the last tenth of `times`.
+
+    Args:
+        times: Seconds, in order.
+        events: How many events lie between one of these times and the next.
+    """
     tenth = max(1, len(times) // 10)
     return {
-        "first_us": 1e6 * (times[tenth] - times[0]) / tenth,
-        "last_us": 1e6 * (times[-1] - times[-1 - tenth]) / tenth,
+        "first_us": 1e6 * (times[tenth] - times[0]) / tenth / events,
+        "last_us": 1e6 * (times[-1] - times[-1 - tenth]) / tenth / events,
     }
 
 

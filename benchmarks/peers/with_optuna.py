@@ -76,7 +76,7 @@ def scale(folder: Path, store: str, trials: int, results: int) -> Answer:
     before = resident_bytes()
     ended: list[float] = []
     runner.optimize(train, n_trials=trials, callbacks=[lambda *_: ended.append(time.perf_counter())])
-    return {**tenths(ended), "bytes_per_trial": (resident_bytes() - before) / trials}
+    return {**tenths(ended, results), "bytes_per_trial": (resident_bytes() - before) / trials}
 
 
 def opening(folder: Path, store: str) -> Answer:

@@ -108,7 +108,7 @@ def scale(folder: Path, trials: int, results: int) -> Answer:
     run(folder, no_op, 10, reuse_actors=True)
     before = resident_bytes()
     run(folder, train, trials, name="scale", reuse_actors=True, callbacks=[Clock()])
-    return {**tenths(ended), "bytes_per_trial": (resident_bytes() - before) / trials}
+    return {**tenths(ended, results), "bytes_per_trial": (resident_bytes() - before) / trials}
 
 
 def opening(folder: Path) -> Answer:

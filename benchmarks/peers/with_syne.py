@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers.common import CPUS, CRASH_TRIALS, Answer, main, tenths, train_and_acknowledge
+from benchmarks.peers.common import CPUS, CRASH_TRIALS, Answer, main, train_and_acknowledge
 
 POLL_SECONDS = 0.1
 """How often the tuner looks; its default, 5 s, would make every figure worse."""
@@ -122,11 +122,6 @@ def simulated(folder: Path, workers: int, trials: int, max_t: int) -> Answer:
     return {"rate": events / seconds_used, "events": events}
 
 
-def scale(folder: Path, trials: int, results: int) -> Answer:
-    path = tune(folder, {"kind": "results", "count": results}, trials)
-    return tenths(sorted(row["st_tuner_time"] for row in rows(path)))
-
-
 def startup(folder: Path) -> Answer:
     began = time.perf_counter()
     tune(folder, {"kind": "no_op"}, 1)
@@ -163,7 +158,6 @@ if __name__ == "__main__":
             {
                 "trials": trials,
                 "results": results,
-                "scale": scale,
                 "crash": crash,
                 "stored": stored,
                 "simulated": simulated,
