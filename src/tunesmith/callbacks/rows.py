@@ -102,7 +102,7 @@ class Lines:
         self.json.append(dumps(row) + b"\n")
         line = [b""] * len(self.columns)
         for place, value in zip(self._places, row.values(), strict=True):
-            line[place] = _cell(value)
+            line[place] = cell(value)
         self.csv.append(b",".join(line) + b"\n")
 
     def _learn(self, names: tuple[str, ...], origin: Origin) -> None:
@@ -122,7 +122,7 @@ class Lines:
         if self._is_plain:
             spare = b"," * (len(self.columns) - len(columns))
             self._template = template + dumps(origin.fields)[1:].replace(b"%", b"%%") + b"\n"
-            self._tail = b"," + b",".join(map(_cell, origin.fields.values())) + spare + b"\n"
+            self._tail = b"," + b",".join(map(cell, origin.fields.values())) + spare + b"\n"
 
 
 @lru_cache(maxsize=100)
@@ -162,7 +162,8 @@ def padded(line: bytes, count: int) -> bytes:
     return line[:-1] + b"," * count + b"\n"
 
 
-def _cell(value: Any) -> bytes:
+def cell(value: Any) -> bytes:
+    """Return a value as a cell of a CSV file."""
     match value:
         case None:
             return b""

@@ -26,10 +26,27 @@ def trial_events(reader: JournalReader, trial: int) -> list[Event]:
 
 
 def history(
-    reader: JournalReader, trial: int, opened: Sequence[SessionOpened], *, experiment: str, done: bool
+    reader: JournalReader,
+    trial: int,
+    opened: Sequence[SessionOpened],
+    *,
+    experiment: str,
+    done: bool,
+    only: tuple[int, int] | None = None,
 ) -> list[dict[str, Any]]:
-    """Return the rows of the trial's results that count, in order; arguments as in `trial_results`."""
+    """Return the rows of the trial's results that count, in order.
+
+    Args:
+        reader: The journal.
+        trial: The trial's number.
+        opened: What `sessions` returns.
+        experiment: The experiment's name.
+        done: Whether the trial is over.
+        only: (attempt, number) of the one result to return instead, whether it counts or was superseded.
+    """
     events = trial_events(reader, trial)
-    counting = set(map(id, effective_results(events)))
     rows = trial_results(events, opened, experiment=experiment, trial=trial, done=done)
+    if only is not None:
+        return [row for result, row in rows if (result.attempt, result.number) == only]
+    counting = set(map(id, effective_results(events)))
     return [row for result, row in rows if id(result) in counting]

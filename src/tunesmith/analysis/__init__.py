@@ -1,0 +1,1 @@
+"""What experiments found: results, tables. Numbers from events; nothing here changes an experiment."""
