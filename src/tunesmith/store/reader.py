@@ -6,7 +6,6 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 _CHECKPOINT_NUMBER = re.compile(rf"(?:^|/){CHECKPOINTS}/\d+-(\d+)")
 _EVENTS_AT_ONCE = 5_000
 _SELECT_TRIALS = "SELECT id, status, loss, CAST(payload AS BLOB), crc FROM trials "
+_FROM_GLANCE = "FROM trials INDEXED BY trials_at_a_glance"
+_GLANCE = f"SELECT id {_FROM_GLANCE} "
 
 
 class ExperimentInfo(msgspec.Struct, frozen=True, kw_only=True):
@@ -111,7 +112,7 @@ class JournalReader:
     def counts(self) -> dict[Status, int]:
         """Return how many trials there are of each status."""
         with self._snapshot() as connection:
-            found = dict(connection.execute("SELECT status, count(*) FROM trials GROUP BY status").fetchall())
+            found = dict(connection.execute(f"SELECT status, count(*) {_FROM_GLANCE} GROUP BY status").fetchall())
         return {status: found.get(status.value, 0) for status in Status}
 
     def trial_rows(
@@ -123,31 +124,27 @@ class JournalReader:
         offset: int = 0,
     ) -> list[TrialRow]:
         """Return the trials by number, or best first; those that never had the metric come last, by number."""
-        where, values = ("", ()) if status is None else ("AND status = ? ", (status.value,))
-        stop = None if limit is None else offset + limit
-        orders = {
-            "id": ["true {}ORDER BY id"],
-            "loss": ["loss NOTNULL {}ORDER BY loss, id", "loss ISNULL {}ORDER BY id"],
-        }[order_by]
+        where, values = ("", ()) if status is None else ("WHERE status = ? ", (status.value,))
+        order = {"id": "id", "loss": "loss ISNULL, loss, id"}[order_by]
+        page, window = f"ORDER BY {order} LIMIT ? OFFSET ?", (-1 if limit is None else limit, offset)
         with self._snapshot() as connection:
-            rows = (
-                row
-                for order in orders
-                for row in connection.execute(_SELECT_TRIALS + "WHERE " + order.format(where), values)
-            )
-            return [decode_trial(*row) for row in islice(rows, offset, stop)]
+            if order_by == "id" and status is None:
+                # One statement for all rows is twice as fast as one for each.
+                return [_decoded_trial(row) for row in connection.execute(_SELECT_TRIALS + page, window)]
+            found = connection.execute(_GLANCE + where + page, (*values, *window)).fetchall()
+            return [self._trial(number) for (number,) in found]
 
     def trial_row(self, trial: int) -> TrialRow | None:
         """Return where one trial stands; None when there is no such trial."""
         with self._snapshot() as connection:
-            row = connection.execute(_SELECT_TRIALS + "WHERE id = ?", (trial,)).fetchone()
-            return None if row is None else decode_trial(*row)
+            found = connection.execute(_GLANCE + "WHERE id = ?", (trial,)).fetchone()
+            return None if found is None else self._trial(trial)
 
     def best(self) -> TrialRow | None:
         """Return the trial with the lowest loss, the earliest of equals; None while no result had the metric."""
         with self._snapshot() as connection:
-            row = connection.execute(_SELECT_TRIALS + "WHERE loss NOTNULL ORDER BY loss, id LIMIT 1").fetchone()
-            return None if row is None else decode_trial(*row)
+            found = connection.execute(_GLANCE + "WHERE loss NOTNULL ORDER BY loss, id LIMIT 1").fetchone()
+            return None if found is None else self._trial(found[0])
 
     def history(self, trial: int) -> list[Reported]:
         """Return the results that count, in order: what came after the checkpoint that a later attempt started from is
@@ -164,15 +161,21 @@ class JournalReader:
         with self._snapshot() as connection:
             rows = connection.execute(SELECT_EVENTS + "WHERE trial = ? ORDER BY seq", (trial,))
             events = [_decoded(row) for row in rows]
-            found = connection.execute(_SELECT_TRIALS + "WHERE id = ?", (trial,)).fetchone()
-            wanted = 0 if found is None else decode_trial(*found).results
+            known = connection.execute(_GLANCE + "WHERE id = ?", (trial,)).fetchone()
+            wanted = 0 if known is None else self._trial(trial).results
             # The index that finds a trial's events has no checksum of its own.
-            if any(event.trial != trial for event in events):  # type: ignore[attr-defined]
+            if any(getattr(event, "trial", None) != trial for event in events):
                 raise BadRow(f"its index gives events of other trials for trial {trial}")
             results = sum(type(event) is Reported for event in events)
             if results != wanted:
                 raise BadRow(f"trial {trial} has {wanted} results, but its index finds {results}")
         return events
+
+    def _trial(self, number: int) -> TrialRow:
+        row = self._connection.execute(_SELECT_TRIALS + "WHERE id = ?", (number,)).fetchone()
+        if row is None:
+            raise BadRow(f"its index knows of trial {number}, but its table does not")
+        return _decoded_trial(row)
 
     def _event(self, seq: int) -> Event | None:
         row = self._connection.execute(SELECT_EVENTS + "WHERE seq = ?", (seq,)).fetchone()
@@ -252,6 +255,13 @@ def _decoded(row: tuple[Any, ...]) -> Event:
         return decode(*row)
     except BadRow as error:
         raise BadRow(f"event {row[0]} cannot be trusted: {error}") from None
+
+
+def _decoded_trial(row: tuple[Any, ...]) -> TrialRow:
+    try:
+        return decode_trial(*row)
+    except BadRow as error:
+        raise BadRow(f"where trial {row[0]} stands cannot be trusted: {error}") from None
 
 
 def _connection(folder: Path) -> sqlite3.Connection:
