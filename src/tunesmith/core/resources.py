@@ -80,6 +80,8 @@ class Pool:
     def __init__(self, nodes: Iterable[Node] = ()) -> None:
         self._nodes: dict[str, _Free] = {node.name: _Free(node) for node in nodes}
         self._held: dict[int, Placement] = {}
+        self._full: set[tuple[tuple[str, float], ...]] = set()
+        """Requests that fit nowhere until something is released, so that nobody looks at 1,000 full nodes twice."""
 
     @property
     def nodes(self) -> tuple[Node, ...]:
@@ -88,21 +90,31 @@ class Pool:
 
     def find(self, request: Mapping[str, float]) -> Placement | None:
         """Return where a request fits now, or None. Takes nothing yet."""
+        key = tuple(request.items())
+        if key in self._full:
+            return None
         for free in self._nodes.values():
             placement = free.find(request)
             if placement is not None:
                 return placement
+        self._full.add(key)
         return None
 
     def room(self, request: Mapping[str, float], *, at_most: int) -> int:
         """Return how many such requests fit now, counting up to `at_most`."""
+        key = tuple(request.items())
+        if key in self._full:
+            return 0
         total = 0
         for free in self._nodes.values():
             fits = [free.amounts.get(name, 0) // _units(amount) for name, amount in request.items()]
-            total += min(fits, default=at_most)
+            # A node that shrank under what it holds has less than nothing, which the others need not make up for.
+            total += max(0, min(fits, default=at_most))
             if total >= at_most:
                 return at_most
-        return max(total, 0)
+        if not total:
+            self._full.add(key)
+        return total
 
     def take(self, trial: int, placement: Placement) -> None:
         """Give `placement` to a trial's attempt."""
@@ -113,11 +125,13 @@ class Pool:
     def release(self, trial: int) -> None:
         """Take back what a trial's attempt holds; nothing when it holds nothing."""
         placement = self._held.pop(trial, None)
+        self._full.clear()
         if placement is not None and placement.node in self._nodes:
             self._nodes[placement.node].change(placement, +1)
 
     def replace_nodes(self, nodes: Iterable[Node]) -> None:
         """Go on with these nodes; what is held stays held."""
+        self._full.clear()
         self._nodes = {node.name: _Free(node) for node in nodes}
         for placement in self._held.values():
             if placement.node in self._nodes:
