@@ -28,11 +28,15 @@ class Objective:
             raise ConfigError(f"mode={self.mode!r}: give 'min' or 'max'.")
 
     def loss(self, result: Result) -> float:
-        """Return the result's value with lower being better; inf when it is nan or missing."""
+        """Return the result's value with lower being better; inf when it is nan, infinite, no number or missing."""
         value = result.value(self.metric)
-        if value is None or value != value or isinstance(value, str | list | dict):
+        if not isinstance(value, int | float):
             return WORST
-        return -value if self.mode == "max" else float(value)
+        try:
+            loss = float(-value if self.mode == "max" else value)
+        except OverflowError:  # an integer beyond every float
+            return WORST
+        return loss if -WORST < loss < WORST else WORST
 
     def value_of(self, loss: float) -> float:
         """Return the metric's value that a loss stands for."""
