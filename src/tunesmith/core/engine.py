@@ -92,7 +92,6 @@ class Core:
         self._step = Step()
         self._now = experiment.at
         self._deadlines: list[tuple[float, int, int, str]] = []
-        self._silent_since: dict[int, float] = {}
         self._kill_reasons: dict[int, Failure] = {}
         self._lost: dict[int, int] = {}
         self._closing: ExperimentFinished | None = None
@@ -116,7 +115,7 @@ class Core:
         while self._deadlines and self._deadlines[0][0] <= now:
             due, number, attempt, kind = heapq.heappop(self._deadlines)
             if kind == "budget":
-                self._close("time_budget", f"the time budget of {self.limits.time_budget:g} s is used up")
+                self._close_for_budget()
             else:
                 self._overdue(due, self.experiment.trials[number], attempt, kind)
         self._settle()
@@ -151,8 +150,12 @@ class Core:
                 self._requeue(trial, trial.reason)
             elif trial.status is Status.FAILED and event.retry_failed:
                 self._requeue(trial, "failed trials are tried again")
+            if trial.status is Status.PENDING and trial.request is not None:
+                self._refuse_impossible(trial)  # these may be other machines than last time
         if self.limits.time_budget is not None:
             heapq.heappush(self._deadlines, (self.limits.time_budget, -1, 0, "budget"))
+            if event.at >= self.limits.time_budget:
+                self._close_for_budget()
 
     def _nodes_changed(self, event: NodesChanged) -> None:
         self._emit(event)
@@ -181,8 +184,11 @@ class Core:
     def _reported(self, event: Reported) -> None:
         experiment = self.experiment
         trial = experiment.trials[event.trial]
-        if trial.status is not Status.RUNNING or event.attempt != trial.attempt or event.number <= trial.number:
+        is_current = trial.is_live and event.attempt == trial.attempt and event.number > trial.number
+        if not is_current or trial.status.is_final:
             return  # Late, of an older attempt, or doubled: what it could change is already decided.
+        # One that was asked to pause goes on until it hears of it. What it reports counts, and may end it for good.
+        is_pausing = trial.status is Status.PAUSED
         self._emit(event)
         if event.checkpoint is not None:
             self._drop_unneeded_checkpoints(trial)
@@ -192,7 +198,7 @@ class Core:
             if reason is not None:
                 self._stop(trial, reason)
                 return
-        if self.limits.nan_fails and experiment.objective is not None:
+        if self.limits.nan_fails and experiment.objective is not None and not is_pausing:
             value = event.value(experiment.objective.metric)
             if value != value:
                 message = f"{experiment.objective.metric} is nan at training_iteration {event.number}"
@@ -201,6 +207,8 @@ class Core:
                 return
         if event.waits:
             match self.scheduler.decide(event, experiment):
+                case Continue() | Pause() if is_pausing:
+                    pass
                 case Continue():
                     self._command(Proceed(trial.id, trial.attempt, self._lease(trial)))
                 case Stop(reason):
@@ -218,7 +226,9 @@ class Core:
         trial = self.experiment.trials[event.trial]
         if not trial.is_live or event.attempt != trial.attempt:
             return
-        failure = self._kill_reasons.pop(trial.id, None) or event.failure
+        failure = self._kill_reasons.pop(trial.id, None)
+        if failure is None or event.outcome == "done":  # it may have come to its end before the kill reached it
+            failure = event.failure
         if failure is not event.failure:
             event = AttemptEnded(
                 at=event.at,
@@ -228,18 +238,19 @@ class Core:
                 failure=failure,
                 checkpoint=event.checkpoint,
             )
-        self._silent_since.pop(trial.id, None)
         self._emit(event)
         if trial.checkpoints is not None and event.checkpoint is not None:
             self._drop_unneeded_checkpoints(trial)
-        if trial.status is not Status.RUNNING:
-            return  # It was paused or stopped, and has now obeyed.
+        if trial.status.is_final:
+            return  # It was stopped or failed, and has now obeyed.
         if event.outcome == "done":
             self._emit(TrialCompleted(at=self._now, trial=trial.id))
+        elif trial.status is Status.PAUSED:
+            return
         elif event.outcome == "halted" and failure is None:
             self._emit(TrialPaused(at=self._now, trial=trial.id, reason="halted by its executor", interrupted=True))
         else:
-            self._end_badly(trial, event.outcome, failure or Failure(kind="lost", message="its worker was lost"))
+            self._end_badly(trial, failure or Failure(kind="lost", message="its worker was lost"))
 
     def _stop_requested(self, event: StopRequested) -> None:
         self._emit(event)
@@ -249,8 +260,8 @@ class Core:
             trial = self.experiment.trials[event.trial]
             if not trial.status.is_final:
                 self._stop(trial, event.reason)
-                if event.now and trial.is_live:
-                    self._command(Kill(trial.id, trial.attempt, self.limits.kill_grace))
+            if event.now and trial.is_live:
+                self._command(Kill(trial.id, trial.attempt, self.limits.kill_grace))
             return
         self._close("interrupted", event.reason)
         if event.now:
@@ -293,6 +304,11 @@ class Core:
                         return
                 case Wait():
                     return
+                case other:
+                    raise TuneError(
+                        f"{type(self.scheduler).__name__}.choose returned {other!r}. "
+                        "Return New(), Resume(trial) or Wait()."
+                    )
 
     def _launch_next(self) -> bool:
         return any(self._launch(trial) for trial in self.experiment.pending())
@@ -340,17 +356,24 @@ class Core:
         experiment = self.experiment
         finished = self._closing
         if finished is None:
-            if experiment.counts[Status.PENDING]:
-                trial = next(experiment.pending())
-                asked = ", ".join(f"{name}={amount:g}" for name, amount in experiment.request_of(trial).items())
-                message = f"nothing runs, and trial {trial.id} (which asks for {asked}) cannot start on any node"
-                finished = ExperimentFinished(at=self._now, reason="stuck", message=message)
-            elif self._is_complete():
+            if self._is_complete() and not experiment.counts[Status.PENDING]:
                 finished = ExperimentFinished(at=self._now, reason="completed")
             else:
-                message = "nothing runs, the searcher has no config to offer for now, and no result is to come"
+                message = f"nothing runs, and {self._why_nothing_starts()}"
                 finished = ExperimentFinished(at=self._now, reason="stuck", message=message)
         self._emit(ExperimentFinished(at=self._now, reason=finished.reason, message=finished.message))
+
+    def _why_nothing_starts(self) -> str:
+        experiment = self.experiment
+        trial = next(experiment.pending(), None)
+        request = experiment.request if trial is None else experiment.request_of(trial)
+        if experiment.pool.find(request) is None:
+            who = "a new trial" if trial is None else f"trial {trial.id}"
+            asked = ", ".join(f"{name}={amount:g}" for name, amount in request.items())
+            return f"{who} (which asks for {asked}) cannot start on any node"
+        if trial is not None or type(self.scheduler.choose(experiment)) is not New:
+            return "the scheduler lets no trial start"
+        return "the searcher has no config to offer for now, and no result is to come"
 
     def _is_complete(self) -> bool:
         experiment = self.experiment
@@ -404,13 +427,16 @@ class Core:
                 self._emit(TrialPaused(at=self._now, trial=number, reason=message, interrupted=True))
                 self._halt(trial, save=True)
 
+    def _close_for_budget(self) -> None:
+        self._close("time_budget", f"the time budget of {self.limits.time_budget:g} s is used up")
+
     def _refuse_impossible(self, trial: Trial) -> None:
         try:
             self.experiment.pool.check(self.experiment.request_of(trial))
         except ResourceError as error:
             self._fail(trial, Failure(kind="resources", message=f"ResourceError: {error}"))
 
-    def _end_badly(self, trial: Trial, outcome: str, failure: Failure) -> None:
+    def _end_badly(self, trial: Trial, failure: Failure) -> None:
         if failure.kind == "checkpoint" and trial.checkpoint is not None:
             dropped = trial.checkpoint
             self._emit(CheckpointDropped(at=self._now, trial=trial.id, checkpoint=dropped, reason=failure.message))
@@ -436,9 +462,9 @@ class Core:
             self._close("failed", f"a trial failed, and fail_fast is on: {failure.message} {failure.where}".rstrip())
         elif fail_fast == "auto" and not self.experiment.results and not self.experiment.counts[Status.COMPLETED]:
             self._alike.append(failure.signature)
-            if len(self._alike) >= ALIKE_FAILURES and len(set(self._alike)) == 1:
+            if len(self._alike) == ALIKE_FAILURES and len(set(self._alike)) == 1:
                 place = f" at {failure.where}" if failure.where else ""
-                message = f"the first {len(self._alike)} trials all failed alike: {failure.message}{place}"
+                message = f"the first {ALIKE_FAILURES} trials all failed alike: {failure.message}{place}"
                 self._close("failed", message)
 
     def _drop_unneeded_checkpoints(self, trial: Trial) -> None:

@@ -89,11 +89,13 @@ class Experiment:
     def pending(self) -> Iterator[Trial]:
         """Yield for each distinct request the trial that comes first, lowest number first."""
         heads = []
-        for queue in self._pending.values():
+        for shape, queue in list(self._pending.items()):
             while queue and self.trials[queue[0]].status is not Status.PENDING:
                 heapq.heappop(queue)
             if queue:
                 heads.append(queue[0])
+            else:
+                del self._pending[shape]  # with a request of its own for every trial there would be ever more
         return (self.trials[number] for number in sorted(heads))
 
     def progress_at(self, trial: Trial, checkpoint: str | None) -> Progress:
@@ -126,15 +128,8 @@ class Experiment:
         self.request = event.request
         self.finished = None
         self.is_exhausted = False
-        alive = set(event.alive)
-        held = {
-            trial.id: trial.placement
-            for trial in map(self.trials.__getitem__, self.live)
-            if trial.placement is not None and (trial.id, trial.attempt) in alive
-        }
-        self.pool = Pool(event.nodes)
-        for number, placement in held.items():
-            self.pool.take(number, placement)
+        # What the last session's attempts hold they hold until their end is told, which is the core's next word.
+        self.pool.replace_nodes(event.nodes)
 
     def _nodes_changed(self, event: NodesChanged) -> None:
         self.pool.replace_nodes(event.nodes)
@@ -154,9 +149,10 @@ class Experiment:
 
     def _reported(self, event: Reported) -> None:
         trial = self.trials[event.trial]
-        if trial.status is not Status.RUNNING or event.attempt != trial.attempt:
+        if trial.status is not Status.RUNNING:
             trial.moved(event)
-            raise IllegalTransition(f"trial {trial.id}: a report of attempt {event.attempt}, but {trial.attempt} runs.")
+        if event.attempt != trial.attempt or trial.placement is None:
+            raise IllegalTransition(f"trial {trial.id}: a report of attempt {event.attempt}, which is not running.")
         trial.number = event.number
         trial.elapsed = event.elapsed
         trial.results += 1
@@ -221,7 +217,9 @@ class Experiment:
         trial.reason = event.reason
 
     def _trial_completed(self, event: TrialCompleted) -> None:
-        self._move(event).reason = ""
+        trial = self._move(event)
+        self.paused.pop(trial.id, None)
+        trial.reason, trial.interrupted = "", False
 
     def _trial_failed(self, event: TrialFailed) -> None:
         trial = self._move(event)

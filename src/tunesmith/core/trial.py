@@ -50,6 +50,7 @@ TRANSITIONS: dict[tuple[str, type[Event]], Status] = {
     (Status.PENDING, TrialLaunched): Status.RUNNING,
     (Status.PAUSED, TrialLaunched): Status.RUNNING,
     (Status.RUNNING, Reported): Status.RUNNING,
+    (Status.PAUSED, Reported): Status.PAUSED,
     (Status.RUNNING, TrialPaused): Status.PAUSED,
     (Status.RUNNING, TrialRequeued): Status.PENDING,
     (Status.PAUSED, TrialRequeued): Status.PENDING,
@@ -58,10 +59,14 @@ TRANSITIONS: dict[tuple[str, type[Event]], Status] = {
     (Status.PAUSED, TrialStopped): Status.STOPPED,
     (Status.RUNNING, TrialStopped): Status.STOPPED,
     (Status.RUNNING, TrialCompleted): Status.COMPLETED,
+    (Status.PAUSED, TrialCompleted): Status.COMPLETED,
     (Status.RUNNING, TrialFailed): Status.FAILED,
     (Status.PENDING, TrialFailed): Status.FAILED,
 }
-"""(status, event) -> the next status; whatever is not here is illegal."""
+"""(status, event) -> the next status; whatever is not here is illegal.
+
+A paused trial's attempt lives on until it obeys: what it still reports counts, and it may come to its own end first.
+"""
 
 ANY_STATUS: tuple[type[Event], ...] = (AttemptStarted, AttemptEnded, CheckpointDropped)
 """Events about an attempt's process or files, which may come in any status and do not change it."""

@@ -1,0 +1,144 @@
+"""Policies for the tests of the core: every answer depends on the question alone, never on how often it was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from tunesmith.core.events import Config, Event, Result
+from tunesmith.core.experiment import Experiment
+from tunesmith.core.policy import (
+    CONTINUE,
+    FOREVER,
+    NEW,
+    Choice,
+    Decision,
+    Pause,
+    Resume,
+    Scheduler,
+    Searcher,
+    Stop,
+    Stopper,
+    Wait,
+)
+from tunesmith.core.seeds import generator
+from tunesmith.core.trial import Trial
+
+
+class KeyedSearcher(Searcher):
+    """Config number n depends on (seed, n) alone. It runs dry after `most` configs, and is moody on request."""
+
+    def __init__(self, *, seed: int = 0, most: int | None = None, moody: float = 0.0) -> None:
+        self.seed = seed
+        self.most = most
+        self.moody = moody
+
+    def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
+        first = experiment.next_number
+        if self.most is not None:
+            count = min(count, self.most - first)
+        if self.moody:
+            mood = generator(self.seed, f"mood/{first}", experiment.results)
+            count = 0 if mood.random() < self.moody and experiment.live else mood.randint(1, max(1, count))
+        return [config_of(self.seed, first + index) for index in range(count)]
+
+    def is_exhausted(self, experiment: Experiment) -> bool:
+        return self.most is not None and experiment.next_number >= self.most
+
+
+def config_of(seed: int, number: int) -> Config:
+    """Return what `KeyedSearcher` gives trial `number`."""
+    draw = generator(seed, "config", number)
+    return {"x": draw.random(), "length": draw.randint(1, 6)}
+
+
+class Lazy(Searcher):
+    """Has nothing to offer, and never says that this is for good."""
+
+    def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
+        return []
+
+
+class RandomScheduler(Scheduler):
+    """Pauses, stops, resumes and waits at random; counts what it has seen, so that its state can be compared."""
+
+    def __init__(self, *, seed: int = 0, pauses: float = 0.15, stops: float = 0.1, longest_lease: int = 4) -> None:
+        self.seed = seed
+        self.pauses = pauses
+        self.stops = stops
+        self.longest_lease = longest_lease
+        self.seen: dict[str, int] = {}
+        self.newest: dict[int, tuple[int, int]] = {}
+
+    def observe(self, event: Event, experiment: Experiment) -> None:
+        kind = type(event).__name__
+        self.seen[kind] = self.seen.get(kind, 0) + 1
+        if isinstance(event, Result):
+            self.newest[event.trial] = (event.attempt, event.number)
+
+    def decide(self, result: Result, experiment: Experiment) -> Decision:
+        assert self.newest[result.trial] == (result.attempt, result.number), "observe comes before decide"
+        draw = generator(self.seed, f"decide/{result.trial}/{result.attempt}", result.number).random()
+        if draw < self.pauses:
+            return Pause()
+        return Stop("unlucky") if draw < self.pauses + self.stops else CONTINUE
+
+    def lease(self, trial: Trial, experiment: Experiment) -> float:
+        draw = generator(self.seed, f"lease/{trial.id}/{trial.attempt}", trial.number)
+        return FOREVER if draw.random() < 0.2 else trial.number + draw.randint(1, self.longest_lease)
+
+    def choose(self, experiment: Experiment) -> Choice:
+        draw = generator(self.seed, f"choose/{experiment.results}/{len(experiment.live)}", experiment.next_number)
+        if experiment.live and draw.random() < 0.2:
+            return Wait()
+        resumable = [number for number in experiment.paused if not experiment.trials[number].is_live]
+        is_last = not experiment.live and experiment.next_number == experiment.trials_wanted
+        if resumable and (is_last or draw.random() < 0.5):
+            return Resume(draw.choice(resumable))
+        return NEW
+
+
+class PassiveStopper(Stopper):
+    """Never stops anything, and needs to see nothing."""
+
+    every_result = False
+
+
+class RandomStopper(Stopper):
+    """Stops trials, and now and then the experiment, at random."""
+
+    def __init__(
+        self, *, seed: int = 0, trial: float = 0.05, experiment: float = 0.005, every_result: bool = True
+    ) -> None:
+        self.seed = seed
+        self.trial = trial
+        self.experiment = experiment
+        self.every_result = every_result
+
+    def stop_trial(self, result: Result, experiment: Experiment) -> str | None:
+        draw = generator(self.seed, f"stop/{result.trial}/{result.attempt}", result.number).random()
+        return "a stop rule" if draw < self.trial else None
+
+    def stop_experiment(self, experiment: Experiment) -> str | None:
+        draw = generator(self.seed, "stop all", experiment.results).random()
+        return "a stop rule for all" if draw < self.experiment else None
+
+
+class Told(Scheduler):
+    """Answers as it is told; by default it lets everything go on, one result at a time."""
+
+    def __init__(
+        self,
+        decide: Callable[[Result], object] = lambda result: CONTINUE,
+        choose: Callable[[Experiment], object] = lambda experiment: NEW,
+        lease: float = float("-inf"),
+    ) -> None:
+        self._decide, self._choose, self._lease = decide, choose, lease
+
+    def decide(self, result: Result, experiment: Experiment) -> Decision:
+        return self._decide(result)  # type: ignore[return-value]
+
+    def choose(self, experiment: Experiment) -> Choice:
+        return self._choose(experiment)  # type: ignore[return-value]
+
+    def lease(self, trial: Trial, experiment: Experiment) -> float:
+        return self._lease
