@@ -86,10 +86,10 @@ class Results(Sequence[TrialResult]):
         with self._reader() as reader:
             return reader.counts()
 
-    def top(self, count: int = SHOWN_TRIALS) -> list[TrialResult]:
-        """Return the best trials, best first; those without the metric come last."""
+    def top(self, count: int = SHOWN_TRIALS, status: Status | None = None) -> list[TrialResult]:
+        """Return the best trials (of one status, if given), best first; those without the metric come last."""
         with self._reader() as reader:
-            return [self._trial(row) for row in reader.trial_rows(order_by="loss", limit=count)]
+            return [self._trial(row) for row in reader.trial_rows(order_by="loss", limit=count, status=status)]
 
     @property
     def errors(self) -> list[TrialResult]:
