@@ -62,7 +62,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "executors.local": ("LocalExecutor",),
     "executors.inline": ("InlineExecutor",),
     "executors.simulated": ("SimulatedExecutor",),
-    "analysis.results": ("Results", "TrialResult"),
+    "analysis.results": ("Results",),
+    "analysis.trial_result": ("TrialResult",),
     "errors": (
         "ConfigError",
         "ExecutorError",

@@ -8,13 +8,12 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from . import invocation
+from . import arguments, invocation
 from .analysis.results import Results
 from .callbacks.base import Callback
 from .callbacks.console import console
@@ -23,17 +22,16 @@ from .core.engine import Limits
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher
 from .core.resources import checked_request
-from .core.seeds import derived_seed
 from .errors import ConfigError, ExperimentExists, ExperimentNotFound, TrialsFailed
 from .executors.base import Executor
 from .layout import JOURNAL
-from .schedulers.named import scheduler_named
 from .schedulers.fifo import FIFOScheduler
-from .searchers.variants import BasicVariantGenerator
+from .schedulers.named import scheduler_named
+from .searchers.variants import BasicVariantGenerator, VariantGenerator
 from .session import Plan, drive
 from .space.space import Space
 from .stoppers import as_stopper
-from .trainables import Bound, Resources, name_of, resolved
+from .trainables import Bound, Resources, check_trainable, name_of, resolved
 
 DEFAULT_STORAGE = "results"
 RAY_NAMES = {
@@ -46,8 +44,6 @@ RAY_NAMES = {
     "local_dir": "storage_path",
 }
 """What Ray Tune's scripts call the same arguments."""
-
-_NAME = re.compile(r"[^/\\\0\x01-\x1f]{1,200}")
 
 
 def run(
@@ -70,7 +66,7 @@ def run(
     nan: str = "worst",
     max_concurrent_trials: int | None = None,
     cpus: float | None = None,
-    gpus: float | None = None,
+    gpus: int | Sequence[str] | None = None,
     reuse_workers: bool = False,
     executor: Executor | str = "local",
     name: str | None = None,
@@ -109,7 +105,7 @@ def run(
         nan: "worst" ranks a nan objective worst; "fail" fails the trial.
         max_concurrent_trials: At most so many at once, whatever the resources allow.
         cpus: How many CPUs to count on; default: those this process may use.
-        gpus: How many GPUs to count on; default: those this process sees.
+        gpus: How many of the GPUs that this process sees to use, or which; default: all.
         reuse_workers: Run trials one after another in the same processes, instead of a fresh process for each.
         executor: "local" (processes on this machine), "inline" (in this process, for debuggers), or an `Executor`.
         name: The experiment's name and folder; default: the trainable's name and the time.
@@ -135,47 +131,58 @@ def run(
         given = {key: value for key, value in locals().items() if key not in ("ray_names", "trainable")}
         return run(trainable, **renamed(ray_names, given))
     bound = resolved(trainable)
+    freq = arguments.whole_number("checkpoint_freq", checkpoint_freq, at_least=0)
+    at_end = arguments.flag("checkpoint_at_end", checkpoint_at_end)
+    check_trainable(bound, saves=freq > 0 or at_end)
     chosen_scheduler = _scheduler(scheduler)
     objective = _objective(metric, mode, chosen_scheduler)
-    request, request_of = _request(bound, resources)
     compiled = Space(space if space is not None else {})
-    folder, is_new = _folder(name, storage_path, resume, bound)
+    searcher_for = _searcher(searcher, compiled, arguments.sample_count(num_samples), points_to_evaluate)
+    chosen_executor = _executor(executor, cpus, gpus)
+    limits = Limits(
+        max_failures=arguments.whole_number("max_failures", max_failures, at_least=-1),
+        max_concurrent=_most_at_once(max_concurrent_trials, searcher, chosen_executor),
+        time_budget=arguments.seconds("time_budget_s", time_budget_s),
+        trial_time=arguments.seconds("trial_time_limit_s", trial_time_limit_s),
+        report_timeout=arguments.seconds("report_timeout_s", report_timeout_s),
+        grace=arguments.number("grace_s", grace_s, at_least=0),
+        fail_fast=arguments.one_of("fail_fast", fail_fast, (True, False, "auto")),
+        nan_fails=arguments.one_of("nan", nan, ("worst", "fail")) == "fail",
+    )
+    request, request_of = _request(bound, resources, compiled, is_bounded=limits.max_concurrent is not None)
+    new_seed = int.from_bytes(os.urandom(4), "little") if seed is None else arguments.seed(seed)
+    # A first config is made and asked for its resources now, before anything is written: most mistakes show at once.
+    trial_maker, _ = searcher_for(new_seed)
+    if request_of is not None and isinstance(trial_maker, VariantGenerator):
+        request_of(trial_maker.variants.config(0))
+    word, retries = _resume_words(resume)
+    folder, is_new = _folder(name, arguments.storage(storage_path), word, bound)
     plan = Plan(
         folder=folder,
         is_new=is_new,
         bound=bound,
         space=compiled,
         objective=objective,
-        searcher_for=_searcher(searcher, compiled, _sample_count(num_samples), points_to_evaluate),
+        searcher_for=searcher_for,
         scheduler=chosen_scheduler,
         stopper=as_stopper(stop),
-        limits=Limits(
-            max_failures=_checked("max_failures", max_failures, at_least=-1, whole=True) or 0,
-            max_concurrent=_checked("max_concurrent_trials", max_concurrent_trials, at_least=1, whole=True)
-            or getattr(searcher, "max_concurrent", None)
-            or None,
-            time_budget=_checked("time_budget_s", _seconds(time_budget_s), above=0),
-            trial_time=_checked("trial_time_limit_s", trial_time_limit_s, above=0),
-            report_timeout=_checked("report_timeout_s", report_timeout_s, above=0),
-            grace=_checked("grace_s", grace_s, at_least=0) or 0.0,
-            fail_fast=_one_of("fail_fast", fail_fast, (True, False, "auto")),
-            nan_fails=_one_of("nan", nan, ("worst", "fail")) == "fail",
-        ),
-        executor=_executor(executor, cpus, gpus),
-        callbacks=[TrialFiles(), *console(int(verbose)), *callbacks],
-        seed=derived_seed(int.from_bytes(os.urandom(8), "little"), "seed", bits=32) if seed is None else _seed(seed),
+        limits=limits,
+        executor=chosen_executor,
+        callbacks=[TrialFiles(), *console(arguments.verbosity(verbose)), *arguments.callback_list(callbacks)],
+        seed=new_seed,
         request=request,
-        request_of=None if request_of is None else lambda config: request_of(compiled.resolve(config)),
-        retry_failed=retry_failed or (isinstance(resume, str) and "ERRORED" in resume.upper()),
+        request_of=request_of,
+        retry_failed=arguments.flag("retry_failed", retry_failed) or retries,
         worker_options={
-            "reuse_workers": reuse_workers,
-            "checkpoint_freq": _checked("checkpoint_freq", checkpoint_freq, at_least=0, whole=True),
-            "checkpoint_at_end": checkpoint_at_end,
+            "reuse_workers": arguments.flag("reuse_workers", reuse_workers),
+            "checkpoint_freq": freq,
+            "checkpoint_at_end": at_end,
         },
     )
+    raises = arguments.flag("raise_on_failed_trial", raise_on_failed_trial)
     drive(plan)
     results = Results(folder, resolve=compiled.resolve)
-    if raise_on_failed_trial and results.num_errors:
+    if raises and results.num_errors:
         first = results.errors[0]
         raise TrialsFailed(
             f"{results.num_errors} of {len(results)} trials failed. "
@@ -216,7 +223,7 @@ def renamed(ray_names: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
         ConfigError: A name that neither has, or the same argument given under both names.
     """
     defaults = {key: parameter.default for key, parameter in inspect.signature(run).parameters.items()}
-    arguments = dict(given)
+    renamed_arguments = dict(given)
     for key, value in ray_names.items():
         ours = RAY_NAMES.get(key)
         if ours is None:
@@ -224,10 +231,10 @@ def renamed(ray_names: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
             near = difflib.get_close_matches(key, known, n=3)
             hint = f" Did you mean {' or '.join(near)}?" if near else ""
             raise ConfigError(f"run() has no argument {key!r}.{hint}")
-        if arguments.get(ours, defaults[ours]) is not defaults[ours]:
+        if renamed_arguments.get(ours, defaults[ours]) is not defaults[ours]:
             raise ConfigError(f"{key}= is another name for {ours}=; give one of them.")
-        arguments[ours] = value
-    return arguments
+        renamed_arguments[ours] = value
+    return renamed_arguments
 
 
 def _objective(metric: str | None, mode: str | None, scheduler: Scheduler) -> Objective | None:
@@ -235,6 +242,10 @@ def _objective(metric: str | None, mode: str | None, scheduler: Scheduler) -> Ob
     if metric is None:
         if mode is not None and own is None:
             raise ConfigError(f"mode={mode!r} without a metric. Say which: metric='accuracy'.")
+        if own is None and hasattr(scheduler, "objective"):
+            raise ConfigError(
+                f"{type(scheduler).__name__} has nothing to rank trials by. Add metric= and mode= to the run."
+            )
         return own
     if mode is None:
         if own is not None and own.metric == metric:
@@ -260,7 +271,9 @@ def _searcher(
     num_samples: int,
     points: Sequence[Mapping[str, Any]] | None,
 ) -> Callable[[int], tuple[Searcher, int | None]]:
-    if searcher is None or searcher in ("random", "variants", "variant_generator"):
+    if isinstance(points, Mapping | str):
+        raise ConfigError(f"points_to_evaluate={points!r}: give a list of dicts, each a part of a config.")
+    if searcher is None or (isinstance(searcher, str) and searcher in ("random", "variant_generator")):
         searcher = BasicVariantGenerator(points_to_evaluate=points)
     elif points is not None:
         raise ConfigError("points_to_evaluate= goes to the searcher when you choose one yourself.")
@@ -268,10 +281,9 @@ def _searcher(
         settings = searcher
 
         def variants(seed: int) -> tuple[Searcher, int | None]:
-            bound = settings.searcher(space, num_samples=num_samples, seed=seed)
+            bound = settings.bound_to(space, num_samples, seed)
             return bound, bound.total
 
-        variants(0)  # Points and grids are checked now, before anything is written.
         return variants
     if not isinstance(searcher, Searcher):
         raise ConfigError(f"searcher={searcher!r}: give a tune.Searcher, or 'random'.")
@@ -280,110 +292,106 @@ def _searcher(
 
 
 def _request(
-    bound: Bound, resources: Resources | None
+    bound: Bound, resources: Resources | None, space: Space, *, is_bounded: bool
 ) -> tuple[dict[str, float], Callable[[dict[str, Any]], dict[str, float]] | None]:
+    """Return what each trial asks for, and a function of a journaled config where that differs from trial to trial."""
     chosen = resources if resources is not None else bound.resources
     if chosen is None:
         chosen = getattr(bound.trainable, "default_resource_request", None)
+
+    def checked(asked: Mapping[str, float]) -> dict[str, float]:
+        request = checked_request(asked)
+        if not request and not is_bounded:
+            raise ConfigError(
+                f"resources={dict(asked)!r} asks for nothing, so that all trials would start at once. "
+                "Add max_concurrent_trials=, or ask for a part of a CPU."
+            )
+        return request
+
     if chosen is None:
         return {"cpu": 1.0}, None
     if isinstance(chosen, Mapping):
-        return checked_request(chosen), None
+        return checked(chosen), None
     if not callable(chosen):
         raise ConfigError(f"resources={chosen!r}: give a dict such as {{'cpu': 2, 'gpu': 0.5}}, or a function of it.")
     function = chosen
 
-    def request_of(config: dict[str, Any]) -> dict[str, float]:
-        asked = function(config)
+    def request_of(journaled: dict[str, Any]) -> dict[str, float]:
+        config = space.resolve(journaled)
+        try:
+            asked = function(config)
+        except Exception as error:
+            raise ConfigError(f"resources= failed for {config}: {type(error).__name__}: {error}") from error
         if not isinstance(asked, Mapping):
             raise ConfigError(
                 f"resources= returned {asked!r} for {config}; it must return a dict such as {{'cpu': 2}}."
             )
-        return checked_request(asked)
+        return checked(asked)
 
     return {"cpu": 1.0}, request_of
 
 
-def _executor(executor: Executor | str, cpus: float | None, gpus: float | None) -> Executor:
+def _most_at_once(asked: int | None, searcher: object, executor: Executor) -> int | None:
+    """Return how many trials may run at once, whatever the resources allow; None is no bound."""
+    bounds = [executor.most_at_once, getattr(searcher, "max_concurrent", None) or None]
+    if asked is not None:
+        bounds.append(arguments.whole_number("max_concurrent_trials", asked, at_least=1))
+    return min((bound for bound in bounds if bound is not None), default=None)
+
+
+def _executor(executor: Executor | str, cpus: float | None, gpus: int | Sequence[str] | None) -> Executor:
+    if cpus is not None:
+        cpus = arguments.number("cpus", cpus, above=0)
+    if isinstance(gpus, str) or (gpus is not None and not isinstance(gpus, Sequence)):
+        gpus = arguments.whole_number("gpus", gpus, at_least=0, none=", or the GPUs' names as a list")
     match executor:
         case Executor():
+            if cpus is not None or gpus is not None:
+                raise ConfigError("cpus= and gpus= go to the executor when you give one yourself.")
             return executor
         case "local":
             from .executors.local import LocalExecutor
 
-            return LocalExecutor(cpus=_checked("cpus", cpus, above=0), gpus=_checked("gpus", gpus, at_least=0))
+            return LocalExecutor(cpus=cpus, gpus=gpus)
         case "inline":
             from .executors.inline import InlineExecutor
 
-            return InlineExecutor()
+            return InlineExecutor(cpus=cpus, gpus=gpus)
     raise ConfigError(f"executor={executor!r}: give 'local', 'inline' or an Executor.")
 
 
-def _folder(
-    name: str | None, storage_path: str | os.PathLike[str], resume: bool | str, bound: Bound
-) -> tuple[Path, bool]:
+def _resume_words(resume: bool | str) -> tuple[str, bool]:
+    """Return TRUE, FALSE or AUTO, and whether failed trials are to be tried again ("AUTO+ERRORED")."""
+    word, _, more = str(resume).upper().partition("+")
+    if not isinstance(resume, bool | str) or word not in ("TRUE", "FALSE", "AUTO") or more not in ("", "ERRORED"):
+        raise ConfigError(f"resume={resume!r}: give False, True or 'auto'; with retry_failed=True for failed trials.")
+    return word, bool(more)
+
+
+def _folder(name: str | None, storage: Path, resume: str, bound: Bound) -> tuple[Path, bool]:
     """Return the experiment's folder and whether it is a new one."""
-    words = str(resume).upper().split("+")
-    if not isinstance(resume, bool | str) or words[0] not in ("TRUE", "FALSE", "AUTO"):
-        raise ConfigError(f"resume={resume!r}: give False, True or 'auto'.")
     again = invocation.resumed_folder()
-    storage = Path(storage_path).expanduser()
     if again is not None and name in (None, again.name):
         return again, False
     if name is None:
-        if words[0] == "TRUE":
+        if resume == "TRUE":
             raise ConfigError("resume=True: which experiment? Give its name=.")
-        now = datetime.now().astimezone()
-        name = f"{name_of(bound.trainable)}_{now:%Y-%m-%d_%H-%M-%S}"
-        number = 1
-        while (storage / name).exists():
-            number += 1
-            name = f"{name_of(bound.trainable)}_{now:%Y-%m-%d_%H-%M-%S}_{number}"
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.strip(". ") != name:
-        raise ConfigError(f"name={name!r}: it becomes a folder; give a short name without slashes.")
-    folder = storage / name
+        return storage / _new_name(storage, name_of(bound.trainable)), True
+    folder = storage / arguments.experiment_name(name)
     exists = (folder / JOURNAL).exists()
-    if exists and words[0] == "FALSE":
+    if exists and resume == "FALSE":
         raise ExperimentExists(
             f"{folder} already holds an experiment. Go on with it: resume='auto'. A new one: another name=."
         )
-    if not exists and words[0] == "TRUE":
+    if not exists and resume == "TRUE":
         raise ExperimentNotFound(f"resume=True, but there is no experiment in {folder}. Start one: resume='auto'.")
     return folder, not exists
 
 
-def _sample_count(num_samples: int) -> int:
-    if isinstance(num_samples, bool) or not isinstance(num_samples, int) or num_samples == 0 or num_samples < -1:
-        raise ConfigError(f"num_samples={num_samples!r}: give a whole number from 1, or -1 for no end.")
-    return num_samples
-
-
-def _seed(seed: int) -> int:
-    if isinstance(seed, bool) or not isinstance(seed, int):
-        raise ConfigError(f"seed={seed!r}: give a whole number.")
-    return seed
-
-
-def _seconds(time: float | timedelta | None) -> float | None:
-    return time.total_seconds() if isinstance(time, timedelta) else time
-
-
-def _checked(
-    name: str, value: Any, *, at_least: float | None = None, above: float | None = None, whole: bool = False
-) -> Any:
-    """Return a number that was checked; None stays None."""
-    if value is None:
-        return None
-    kind = "a whole number" if whole else "a number"
-    bound = f"of at least {at_least:g}" if at_least is not None else f"above {above:g}"
-    if isinstance(value, bool) or not isinstance(value, int if whole else int | float) or value != value:
-        raise ConfigError(f"{name}={value!r}: give {kind} {bound}.")
-    if (at_least is not None and value < at_least) or (above is not None and value <= above):
-        raise ConfigError(f"{name}={value!r}: give {kind} {bound}.")
-    return value
-
-
-def _one_of(name: str, value: Any, allowed: tuple[Any, ...]) -> Any:
-    if value not in allowed:
-        raise ConfigError(f"{name}={value!r}: give one of {', '.join(map(repr, allowed))}.")
-    return value
+def _new_name(storage: Path, trainable: str) -> str:
+    first = name = f"{trainable}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
+    number = 1
+    while (storage / name).exists():
+        number += 1
+        name = f"{first}_{number}"
+    return name

@@ -16,7 +16,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from .analysis.results import Results, TrialResult
+from .analysis.results import Results
+from .analysis.trial_result import TrialResult
 from .api import DEFAULT_STORAGE, load, run
 from .callbacks.base import Callback
 from .core.policy import Scheduler, Searcher
@@ -73,7 +74,9 @@ class Experiment:
         env: Any = None,
     ) -> None:
         if trial_resources is not None and resources_per_trial is not None:
-            raise ConfigError("trial_resources= and resources_per_trial= are two names for one thing; give one of them.")
+            raise ConfigError(
+                "trial_resources= and resources_per_trial= are two names for one thing; give one of them."
+            )
         if repeat != 1 and num_samples != 1:
             raise ConfigError("repeat= is the earlier name of num_samples=; give one of them.")
         for word, value in (("upload_dir", upload_dir), ("restore", restore)):
@@ -106,7 +109,9 @@ class Experiment:
         if unknown:
             raise ConfigError(f"experiment {name!r}: unknown keys {unknown}. Known ones: {', '.join(_SPEC_KEYS)}.")
         if "run" not in spec:
-            raise ConfigError(f"experiment {name!r} does not say what to run. Add \"run\": a name or 'module:function'.")
+            raise ConfigError(
+                f"experiment {name!r} does not say what to run. Add \"run\": a name or 'module:function'."
+            )
         arguments = dict(spec)
         if "config" in arguments:
             arguments["config"] = domains_from_json(arguments["config"])

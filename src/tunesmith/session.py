@@ -18,6 +18,7 @@ from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
 from .core.resources import Pool
+from .errors import ConfigError
 from .executors.base import Executor, Job
 from .loop import Loop
 from .space.space import Space
@@ -88,7 +89,7 @@ def drive(plan: Plan) -> None:
                 )
             ]
             if journal is None:
-                journal = Journal.create(plan.folder)
+                journal = _new_journal(plan.folder)
                 invocation.record(plan.folder)
                 opening.insert(0, _created(plan, seed))
             elif plan.objective is not None:
@@ -122,6 +123,13 @@ def drive(plan: Plan) -> None:
     finally:
         if journal is not None:
             journal.close()
+
+
+def _new_journal(folder: Path) -> Journal:
+    try:
+        return Journal.create(folder)
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be made: {error.strerror}. Choose another storage_path=.") from error
 
 
 def _past(folder: Path) -> list[Event]:

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ConfigError
+from .worker.functions import reporter_position
+from .worker.trainable import Trainable, check_class
 
 Resources = Mapping[str, float] | Callable[[dict[str, Any]], Mapping[str, float]]
 """A request, or a function from a trial's config to one."""
@@ -76,7 +78,7 @@ def resolved(trainable: Any) -> Bound:
         if trainable in _REGISTERED:
             return resolved(_REGISTERED[trainable])
         if ":" in trainable:
-            return Bound(imported(trainable))
+            return resolved(imported(trainable))
         known = ", ".join(sorted(_REGISTERED)) or "none so far"
         raise ConfigError(
             f"there is no trainable {trainable!r}. Registered names: {known}. "
@@ -89,9 +91,43 @@ def resolved(trainable: Any) -> Bound:
             f"{trainable!r} ({type(trainable).__name__}) cannot be tuned. Give a function of (config), a class derived "
             "from tune.Trainable, a registered name or 'module:function'."
         )
-    if inspect.isclass(trainable) and not hasattr(trainable, "step") and not hasattr(trainable, "_train"):
-        raise ConfigError(f"the class {trainable.__name__} has no step() method. Derive it from tune.Trainable.")
+    if isinstance(trainable, type) and not issubclass(trainable, Trainable):
+        raise ConfigError(f"the class {trainable.__name__} is no trainable. Derive it from tune.Trainable.")
     return Bound(trainable)
+
+
+def check_trainable(bound: Bound, *, saves: bool = False) -> None:
+    """Check that a trainable can be run with what is bound to it.
+
+    Args:
+        bound: The trainable.
+        saves: Whether Tunesmith is to ask it for checkpoints.
+
+    Raises:
+        ConfigError: It lacks a method, takes other arguments, or cannot be asked for checkpoints.
+    """
+    trainable = bound.trainable
+    if isinstance(trainable, type):
+        check_class(trainable, saves=saves)
+        _check_setup(trainable, bound.parameters)
+        return
+    reporter_position(trainable, bound.parameters)
+    if saves:
+        raise ConfigError(
+            "checkpoint_freq= and checkpoint_at_end= are for class trainables. "
+            "A function gives its own: tune.report(metrics, checkpoint=path)."
+        )
+
+
+def _check_setup(trainable: type[Trainable], parameters: Mapping[str, Any]) -> None:
+    setup = trainable._setup if trainable.setup is Trainable.setup else trainable.setup
+    try:
+        inspect.signature(setup).bind(None, {}, **parameters)
+    except TypeError as error:
+        raise ConfigError(
+            f"{trainable.__qualname__}.{setup.__name__} cannot be called with a config"
+            f"{' and with_parameters: ' + ', '.join(parameters) if parameters else ''}: {error}."
+        ) from None
 
 
 def imported(reference: str) -> Any:

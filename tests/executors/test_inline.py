@@ -10,6 +10,7 @@ from tunesmith.core.events import AttemptEnded, AttemptStarted, Placement, Repor
 from tunesmith.errors import ExecutorError
 from tunesmith.executors.base import Job
 from tunesmith.executors.inline import LARGEST_BATCH, InlineExecutor
+from tunesmith.executors.machine import cpu_count
 from tunesmith.worker.session import TrialHalted, get_context, report
 from tunesmith.worker.trainable import Trainable
 
@@ -415,3 +416,15 @@ def test_the_first_event_is_the_start(driver):
 
     assert isinstance(d.events[0], AttemptStarted)
     assert d.events[0].pid > 0
+
+
+def test_it_offers_what_the_local_executor_would(tmp_path, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    job = Job(trainable=lambda config: None, experiment="digits", folder=tmp_path)
+
+    [counted] = InlineExecutor().open(job, at=0.0, deliver=lambda events: None)
+    [given] = InlineExecutor(cpus=8, gpus=1, resources={"license": 2}).open(job, at=0.0, deliver=lambda events: None)
+
+    assert counted.resources == {"cpu": cpu_count(), "gpu": 2.0}
+    assert counted.gpus == ("3", "5")
+    assert given.resources == {"cpu": 8.0, "gpu": 1.0, "license": 2}

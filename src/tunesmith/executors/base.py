@@ -47,6 +47,9 @@ class Job:
 class Executor(ABC):
     """Runs attempts and owns time."""
 
+    most_at_once: int | None = None
+    """How many attempts it can run at once, whatever its nodes' resources allow; None is no bound."""
+
     @abstractmethod
     def open(self, job: Job, *, at: float, deliver: Callable[[list[Event]], None]) -> Sequence[Node]:
         """Start the engine; return its nodes. Experiment time goes on from `at` seconds.

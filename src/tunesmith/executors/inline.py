@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import platform
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from time import monotonic
 
@@ -22,6 +22,7 @@ from ..worker.protocol import Assignment, End, Ended, Go, Report
 from ..worker.runner import Runner, WorkerJob
 from ..worker.seeds import restored_generators
 from .base import Executor, Job
+from .machine import chosen_gpus, cpu_count, visible_gpus
 
 LARGEST_BATCH = 512
 LONGEST_HOLD = 0.05
@@ -29,9 +30,26 @@ LONGEST_HOLD = 0.05
 
 
 class InlineExecutor(Executor):
-    """Runs attempts in this process."""
+    """Runs attempts in this process. Counts CPUs and GPUs as the local executor does, so that the same requests fit.
 
-    def __init__(self) -> None:
+    Args:
+        cpus: How many CPUs to count on; default: those this process may use.
+        gpus: How many of the visible GPUs to count on, or which. The attempt sees what this process sees. Default: all.
+        resources: Anything else that trials may ask for, e.g. `{"license": 2}`.
+    """
+
+    most_at_once = 1
+
+    def __init__(
+        self,
+        *,
+        cpus: float | None = None,
+        gpus: int | Sequence[str] | None = None,
+        resources: Mapping[str, float] | None = None,
+    ) -> None:
+        self._cpus = cpus
+        self._gpus = gpus
+        self._resources = dict(resources or {})
         self._job: Job | None = None
         self._runner: Runner | None = None
         self._deliver: Callable[[list[Event]], None] = lambda events: None
@@ -47,7 +65,10 @@ class InlineExecutor(Executor):
         """Start the engine; the one node is this machine."""
         self._job, self._deliver, self._began = job, deliver, monotonic() - at
         self._runner = Runner(_worker_job(job))
-        return (Node(platform.node() or "localhost", {"cpu": float(os.cpu_count() or 1)}),)
+        gpus = chosen_gpus(self._gpus, visible_gpus())
+        cpus = float(cpu_count() if self._cpus is None else self._cpus)
+        resources = {"cpu": cpus, **({"gpu": float(len(gpus))} if gpus else {}), **self._resources}
+        return (Node(platform.node() or "localhost", resources, gpus),)
 
     def now(self) -> float:
         """Return the experiment's time in seconds."""
