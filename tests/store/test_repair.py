@@ -84,6 +84,23 @@ def test_a_journal_with_garbled_pages_shows_the_truth_or_is_refused(tmp_path: Pa
     assert not is_refused_or_prefix(damaged(tmp_path / "garbled", data + draw.randbytes(100)), events)
 
 
+@pytest.mark.parametrize(
+    ("position", "value", "message"),
+    [(0, b"X", "is not a database"), (18, b"\x07", "a format that may not be written"), (68, b"\0", "not a journal")],
+)
+def test_a_changed_header_is_named_and_repaired(tmp_path: Path, position: int, value: bytes, message: str):
+    events = written(tmp_path)
+    with (tmp_path / "journal.db").open("r+b") as file:
+        file.seek(position)
+        file.write(value)
+
+    with pytest.raises(JournalDamaged, match=message):
+        Journal.open(tmp_path)
+    if position:
+        assert salvage(tmp_path) == len(events)
+        assert same(read(tmp_path), events)
+
+
 def killed_with_a_log(folder: Path) -> None:
     """A journal whose controller died: its newest events are in the log only."""
     script = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -21,6 +22,13 @@ _DAMAGED = {
 _FULL = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_NOMEM}
 
 
+SQLITE_FAULTS = (sqlite3.Error, UnicodeDecodeError)
+"""What SQLite raises; the second is Python's, when a message of SQLite quotes garbled text."""
+
+ROW_FAULTS = (*SQLITE_FAULTS, BadRow, TypeError)
+"""What may come up while rows are read: where bytes were changed, a value may have another type than its column."""
+
+
 def journal_error(folder: Path, error: Exception) -> JournalError:
     """Return what to raise in place of an error that came up while the journal in `folder` was used."""
     if isinstance(error, JournalTooNew):
@@ -29,6 +37,8 @@ def journal_error(folder: Path, error: Exception) -> JournalError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if not isinstance(error, sqlite3.Error) or code in _DAMAGED:
         return damage(folder, str(error))
+    if code == sqlite3.SQLITE_READONLY and os.access(folder, os.W_OK) and os.access(folder / JOURNAL, os.W_OK):
+        return damage(folder, "its header says that it is of a format that may not be written")
     if code in _FULL:
         return JournalFull(
             f"{folder / JOURNAL} cannot be written ({error}): nothing was half-written. Make room on its disk; "
@@ -93,8 +103,7 @@ def intact_events(folder: Path) -> Iterator[tuple[int, Event]]:
                 if row[0] != expected:
                     return
                 yield expected, decode(*row)
-    except (sqlite3.Error, BadRow, TypeError):
-        # A TypeError: SQLite holds another type than the column's where bytes were changed.
+    except ROW_FAULTS:
         return
 
 
@@ -102,10 +111,10 @@ def _written_by(folder: Path) -> str:
     try:
         with closing(connect(folder / JOURNAL, mode="ro")) as connection:
             found = connection.execute("SELECT value FROM about WHERE key = 'written_by'").fetchone()
-    except sqlite3.Error:
+    except SQLITE_FAULTS:
         return ""
     return f" It was last written by Tunesmith {found[0]}." if found else ""
 
 
-READ_FAULTS = (sqlite3.Error, BadRow, Unusable, JournalTooNew, TypeError)
+READ_FAULTS = (*ROW_FAULTS, Unusable, JournalTooNew)
 """What may come up while a journal is read and is then turned into a `JournalError` by `journal_error`."""

@@ -22,7 +22,7 @@ from ..errors import ExperimentExists, JournalDamaged
 from ..layout import JOURNAL
 from .codec import encode
 from .disks import network_disk
-from .faults import damage, find_journal, journal_error
+from .faults import SQLITE_FAULTS, damage, find_journal, journal_error
 from .lock import Lock
 from .schema import SCHEMA, check, connect
 from .summary import TrialRow, encode_trial, trial_row
@@ -178,7 +178,7 @@ class Journal:
             connection.execute("BEGIN IMMEDIATE")
             yield connection
             connection.execute("COMMIT")
-        except sqlite3.Error as error:
+        except SQLITE_FAULTS as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
             # An error after the commit itself must not make the caller write the same again.
