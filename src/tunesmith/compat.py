@@ -197,12 +197,14 @@ def run_experiments(
             searcher=copy.deepcopy(search_alg),
             scheduler=copy.deepcopy(scheduler),
             verbose=verbose,
-            resume=resume if resume is False else "auto",
+            resume="auto" if resume is True else resume,
             raise_on_failed_trial=raise_on_failed_trial,
             reuse_workers=reuse_actors,
             **arguments,
         )
         trials.extend(results)
+        if results.finished is not None and results.finished.reason == "interrupted":
+            break  # Whoever pressed Ctrl-C meant all of them.
     return trials
 
 
@@ -254,7 +256,7 @@ class FailureConfig:
     """What to do when trials fail, in Ray 2's words."""
 
     max_failures: int = 0
-    fail_fast: bool = False
+    fail_fast: bool | str = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

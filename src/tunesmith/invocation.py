@@ -19,7 +19,9 @@ _resumed: list[Path] = []
 
 
 def record(folder: Path) -> None:
-    """Write down in the experiment's folder which command this process was started by."""
+    """Write down in the experiment's folder which command this process was started by; a rerun was by the one there."""
+    if _resumed:
+        return
     text = json.dumps({"argv": _argv(), "cwd": str(Path.cwd()), "python": sys.executable}, indent=2)
     (folder / RECORD).write_text(text + "\n", encoding="utf-8")
 
@@ -34,7 +36,9 @@ def recorded(folder: Path) -> dict[str, Any] | None:
 
 
 def resume_command(folder: Path) -> str:
-    """Return what a person types to go on with this experiment."""
+    """Return what a person does to go on with this experiment."""
+    if not (recorded(folder) or {}).get("argv"):
+        return f"run the same code again with name={folder.name!r}, resume='auto'"
     path = os.path.relpath(folder)
     return f"tunesmith resume {shlex.quote(path if len(path) < len(str(folder)) else str(folder))}"
 

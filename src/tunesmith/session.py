@@ -90,10 +90,10 @@ def drive(plan: Plan) -> None:
             ]
             if journal is None:
                 journal = _new_journal(plan.folder)
-                invocation.record(plan.folder)
                 opening.insert(0, _created(plan, seed))
             elif plan.objective is not None:
                 journal.summarize(experiment)
+            invocation.record(plan.folder)
             loop = Loop(
                 core=Core(
                     experiment,
