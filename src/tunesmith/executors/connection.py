@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import subprocess
@@ -76,6 +77,9 @@ class AgentConnection:
 
     def close(self, patience: float) -> str:
         """Let the agent end everything and go; after `patience` seconds kill it. Return its end, and why, in words."""
+        with contextlib.suppress(OSError):
+            # Closing alone would tell the agent nothing while a child of this process has the socket open as well.
+            self.socket.shutdown(socket.SHUT_RDWR)
         self.socket.close()
         try:
             code = self._process.wait(patience)

