@@ -137,16 +137,14 @@ class Core:
         experiment = self.experiment
         self._emit(event)
         alive = set(event.alive)
-        for number in list(experiment.live):
-            trial = experiment.trials[number]
-            if (number, trial.attempt) not in alive:
-                ended = AttemptEnded(at=event.at, trial=number, attempt=trial.attempt, outcome="lost")
-                self._emit(ended)
-                if trial.status is Status.RUNNING:
-                    self._requeue(trial, "its session ended without notice")
         for trial in experiment.trials:
             # Once per session, so linear is fine.
-            if trial.status is Status.PAUSED and trial.interrupted:
+            if trial.is_live and (trial.id, trial.attempt) not in alive:
+                self._emit(AttemptEnded(at=event.at, trial=trial.id, attempt=trial.attempt, outcome="lost"))
+            if trial.status is Status.RUNNING and not trial.is_live:
+                # Also one whose end is the last thing that a repaired journal knows.
+                self._requeue(trial, "its session ended without notice")
+            elif trial.status is Status.PAUSED and trial.interrupted:
                 self._requeue(trial, trial.reason)
             elif trial.status is Status.FAILED and event.retry_failed:
                 self._requeue(trial, "failed trials are tried again")

@@ -1,0 +1,150 @@
+"""What must hold after each event and after each step, whatever happens."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from tunesmith.core.commands import Discard, Halt, Kill, Proceed, Start, Suggest
+from tunesmith.core.engine import Step
+from tunesmith.core.events import (
+    AttemptEnded,
+    CheckpointDropped,
+    Event,
+    ExperimentFinished,
+    Reported,
+    Result,
+    SessionOpened,
+    TrialFailed,
+    TrialLaunched,
+)
+from tunesmith.core.experiment import Experiment
+from tunesmith.core.policy import Stopper
+from tunesmith.core.trial import TRANSITIONS, Status
+
+
+class Invariants(Stopper):
+    """Wraps a stopper, and looks at the experiment after each event: policies see each one as soon as it is applied."""
+
+    def __init__(self, inner: Stopper, *, max_failures: int = 0) -> None:
+        self.inner = inner
+        self.max_failures = max_failures
+        self.every_result = inner.every_result
+        self.thresholds = inner.thresholds
+        self.statuses: dict[int, Status] = {}
+        self.attempts: dict[int, int] = {}
+        self.ended: set[tuple[int, int]] = set()
+        self.numbers: dict[tuple[int, int], int] = {}
+        self.started: set[tuple[int, int]] = set()
+        self.lowest = float("inf")
+        self.torn: set[int] = set()
+        self.is_finished = False
+
+    def stop_trial(self, result: Result, experiment: Experiment) -> str | None:
+        return self.inner.stop_trial(result, experiment)
+
+    def stop_experiment(self, experiment: Experiment) -> str | None:
+        return self.inner.stop_experiment(experiment)
+
+    def observe(self, event: Event, experiment: Experiment) -> None:
+        self.inner.observe(event, experiment)
+        assert not self.is_finished or isinstance(event, SessionOpened), f"{event} after the session's end"
+        self.is_finished = isinstance(event, ExperimentFinished)
+        self._check_statuses(event, experiment)
+        self._check_resources(experiment)
+        self._check_attempts(event, experiment)
+
+    def _check_statuses(self, event: Event, experiment: Experiment) -> None:
+        counts: Counter[Status] = Counter()
+        for trial in experiment.trials:
+            counts[trial.status] += 1
+            before = self.statuses.get(trial.id)
+            if before is not None and before is not trial.status:
+                assert event.trial == trial.id, f"{event} moved another trial"
+                assert TRANSITIONS[before, type(event)] is trial.status
+            self.statuses[trial.id] = trial.status
+            assert trial.failures <= self.max_failures + 1
+            assert (trial.id in experiment.paused) == (trial.status is Status.PAUSED)
+            if trial.status is not Status.RUNNING:
+                self.torn.discard(trial.id)
+            elif not trial.is_live and isinstance(event, SessionOpened):
+                self.torn.add(trial.id)  # the journal was cut between its attempt's end and what came of it
+            elif not trial.is_live and trial.id not in self.torn:
+                assert isinstance(event, AttemptEnded | CheckpointDropped), "it runs nowhere"
+                assert event.trial == trial.id
+        assert counts == Counter({status: count for status, count in experiment.counts.items() if count})
+        if experiment.trials_wanted is not None and experiment.session == 1:
+            assert experiment.next_number <= experiment.trials_wanted
+        pending = {trial.id for trial in experiment.trials if trial.status is Status.PENDING}
+        heads = [trial.id for trial in experiment.pending()]
+        assert set(heads) <= pending
+        assert bool(heads) == bool(pending)
+        assert not pending or min(pending) == heads[0]
+
+    def _check_resources(self, experiment: Experiment) -> None:
+        held = {trial.id: trial.placement for trial in experiment.trials if trial.placement is not None}
+        assert held == experiment.pool._held
+        assert set(held) == set(experiment.live)
+        assert set(experiment.workers) <= set(held)
+        for node in experiment.pool.nodes:
+            for name, total in node.resources.items():
+                used = sum(place.resources.get(name, 0) for place in held.values() if place.node == node.name)
+                assert used <= total + 1e-9, f"{node.name} gives {used} {name} and has {total}"
+
+    def _check_attempts(self, event: Event, experiment: Experiment) -> None:
+        match event:
+            case TrialLaunched(trial=trial, attempt=attempt):
+                before = self.attempts.get(trial, 0)
+                assert attempt == before + 1
+                assert before == 0 or (trial, before) in self.ended, "two attempts of one trial live"
+                self.attempts[trial] = attempt
+                self.numbers[trial, attempt] = experiment.trials[trial].number
+            case Reported(trial=trial, attempt=attempt, number=number):
+                assert self.attempts[trial] == attempt
+                assert (trial, attempt) not in self.ended
+                assert number > self.numbers[trial, attempt], "a result twice for one attempt"
+                self.numbers[trial, attempt] = number
+                if experiment.objective is not None:
+                    self.lowest = min(self.lowest, experiment.objective.loss(event))
+                assert experiment.best is None or experiment.best.best_loss == self.lowest
+            case AttemptEnded(trial=trial, attempt=attempt):
+                assert (trial, attempt) not in self.ended, "an attempt ended twice"
+                self.ended.add((trial, attempt))
+            case TrialFailed(trial=trial):
+                assert experiment.trials[trial].failure is not None
+
+    def check_step(self, step: Step, experiment: Experiment) -> None:
+        """Check that a step's commands follow from its events and go only to attempts that live."""
+        ended = {(event.trial, event.attempt) for event in step.events if isinstance(event, AttemptEnded)}
+        launched = {(event.trial, event.attempt) for event in step.events if isinstance(event, TrialLaunched)}
+        verdicts: dict[tuple[int, int], list[type]] = {}
+        for command in step.commands:
+            if isinstance(command, Suggest):
+                assert command.count > 0
+                continue
+            if isinstance(command, Discard):
+                owners = [trial for trial in experiment.trials if trial.checkpoints]
+                assert all(command.checkpoint not in (trial.checkpoints or ()) for trial in owners)
+                continue
+            attempt = (command.trial, command.attempt)
+            trial = experiment.trials[command.trial]
+            assert attempt in ended or (trial.is_live and trial.attempt == command.attempt), f"{command} for the dead"
+            if isinstance(command, Start):
+                assert attempt in launched
+                assert attempt not in self.started
+                self.started.add(attempt)
+                if command.checkpoint is not None:
+                    made_at = int(command.checkpoint.rpartition("-")[2])
+                    assert command.progress.number == made_at, "a checkpoint counted as another result's"
+            elif isinstance(command, Kill):
+                pass
+            else:
+                assert isinstance(command, Proceed | Halt)
+                verdicts.setdefault(attempt, []).append(type(command))
+        assert launched <= self.started
+        for event in step.events:
+            if isinstance(event, Reported) and event.waits and (event.trial, event.attempt) not in ended:
+                given = verdicts.get((event.trial, event.attempt), [])
+                was_told = self.statuses[event.trial] is not Status.RUNNING  # it was asked to end before
+                assert given in ([Proceed], [Halt], [Proceed, Halt]) or was_told, f"{event}: {given}"
+        for given in verdicts.values():
+            assert given.count(Proceed) <= 1
