@@ -83,7 +83,7 @@ def test_an_interpreter_gets_paths_arguments_and_options_of_this_one():
 
 
 def test_signal_numbers_have_names():
-    from tunesmith.worker.agent import signal_name
+    from tunesmith.worker.supervised import signal_name
 
     assert signal_name(signal.SIGSEGV) == "SIGSEGV"
     assert signal_name(50) == "signal 50"

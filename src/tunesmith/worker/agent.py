@@ -23,6 +23,7 @@ import msgspec
 from . import process, system
 from .process import shape_of, shape_variables
 from .protocol import Assignment, End, Ended, Go, Message
+from .supervised import Worker
 from .wire import (
     ENDED,
     IDLE,
@@ -48,34 +49,7 @@ EXIT_GRACE = 5.0
 """How long a worker may take to be gone after its attempt has ended."""
 
 _decoder = msgspec.msgpack.Decoder(Setup | Payload | Assignment | Go | End | Stop | Ping)
-_ended_decoder = msgspec.msgpack.Decoder(Ended)
 _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
-
-
-class Worker:
-    """What the agent knows of one worker."""
-
-    __slots__ = ("attempt", "deadline", "ended", "exit_code", "is_kill_ordered", "outbox", "pid", "reader", "shape",
-                 "socket", "trial")  # fmt: skip
-
-    def __init__(self, pid: int, sock: socket.socket, shape: tuple[int, tuple[str, ...]]) -> None:
-        self.pid = pid
-        self.socket = sock
-        self.shape = shape
-        self.reader = FrameReader(sock)
-        self.outbox = Outbox(sock)
-        self.trial = self.attempt = -1
-        self.ended: bytes | None = None
-        """The frame that ends its attempt, held back until the worker is gone or idle."""
-        self.exit_code: int | None = None
-        self.is_kill_ordered = False
-        self.deadline: float | None = None
-        """When it is to be killed."""
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether it has an attempt that has not ended."""
-        return self.trial >= 0
 
 
 class Agent:
@@ -348,28 +322,9 @@ class Agent:
         if not worker.is_busy:
             return
         del self._running[worker.trial, worker.attempt]
-        self._relay(self._end_of(worker))
+        self._relay(worker.end(self._memory))
         worker.trial = worker.attempt = -1
         worker.ended = None
-
-    def _end_of(self, worker: Worker) -> Bytes:
-        trial, attempt = worker.trial, worker.attempt
-        if worker.ended is not None:
-            ended = _ended_decoder.decode(worker.ended[4:])
-            if ended.outcome != "killed" or worker.is_kill_ordered:
-                return worker.ended
-            return frame(Ended(trial, attempt, "lost", "signal", "killed by SIGTERM, which Tunesmith did not send"))
-        code = worker.exit_code or 0
-        if worker.is_kill_ordered:
-            return frame(Ended(trial, attempt, "killed"))
-        if code >= 0:
-            message = f"the worker process exited with code {code} before the trial's end (os._exit?)"
-            return frame(Ended(trial, attempt, "failed", "exit", message))
-        if code == -signal.SIGKILL and self._memory.has_struck():
-            message = "killed by the kernel: out of memory"
-            return frame(Ended(trial, attempt, "failed", "out_of_memory", message))
-        outcome = "lost" if -code in (signal.SIGKILL, signal.SIGTERM) else "failed"
-        return frame(Ended(trial, attempt, outcome, "signal", f"killed by {signal_name(-code)}"))
 
     # Ends.
 
@@ -462,14 +417,6 @@ class Agent:
             self._is_paused = is_paused
             for worker in self._workers.values():
                 self._watch(worker)
-
-
-def signal_name(number: int) -> str:
-    """Return e.g. SIGSEGV."""
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # Real-time signals have no names.
-        return f"signal {number}"
 
 
 def _reaped() -> tuple[int, int] | None:

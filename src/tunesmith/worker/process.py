@@ -214,6 +214,7 @@ class Worker:
     def _surround(self, assignment: Assignment) -> None:
         _redirect(Path(assignment.experiment_folder, assignment.trial_folder))
         if self._attempts == 1:
+            _open_streams()
             shape = shape_of(assignment)
             if self._is_forked:
                 variables = shape_variables(self._setup, shape)
@@ -347,6 +348,9 @@ def _redirect(folder: Path) -> None:
         os.dup2(descriptor, number)
         os.close(descriptor)
     sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
+
+
+def _open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         # By lines, so that a trial that hangs or is killed has shown what it printed.
         stream.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
