@@ -211,7 +211,7 @@ def run_experiments(
 def _experiments(experiments: Any) -> list[Experiment]:
     if isinstance(experiments, Experiment):
         return [experiments]
-    if isinstance(experiments, Mapping):
+    if isinstance(experiments, Mapping) and experiments:
         return [Experiment.from_json(name, spec) for name, spec in experiments.items()]
     if isinstance(experiments, Iterable) and not isinstance(experiments, str):
         found = list(experiments)
