@@ -188,6 +188,30 @@ def test_when_the_driver_is_killed_every_process_is_gone_soon(tmp_path, gone, me
             os.killpg(driver.pid, signal.SIGKILL) if forks else driver.kill()
 
 
+def test_an_agent_in_the_middle_of_a_long_import_ends_with_its_driver_too(tmp_path, gone):
+    (tmp_path / "slow_module.py").write_text(
+        "import os, time\nif os.environ.get('OMP_NUM_THREADS') == '1':  # in the agent\n"
+        "    open(os.environ['MARK'], 'w').close()\n    time.sleep(600)\n"
+    )
+    script = (
+        "import os, sys, time\nfrom pathlib import Path\nimport slow_module\n"
+        "from tunesmith.executors.base import Job\nfrom tunesmith.executors.local import LocalExecutor\n"
+        "def train(config):\n    slow_module\n"
+        "executor = LocalExecutor()\n"
+        f"executor.open(Job(trainable=train, experiment='e', folder=Path({str(tmp_path)!r})), at=0.0, deliver=print)\n"
+        "while not os.path.exists(os.environ['MARK']):\n    executor.wait(executor.now() + 0.01)\n"
+        "print(executor._agent.pid, flush=True)\ntime.sleep(600)\n"
+    )
+    variables = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
+    variables |= {"PYTHONPATH": str(tmp_path), "MARK": str(tmp_path / "mark")}
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=variables) as driver:
+        agent = int(driver.stdout.readline())
+        driver.kill()
+        driver.wait()
+        gone([agent], within=SOON)
+
+
 def test_when_the_agent_is_killed_its_trials_are_lost_and_another_agent_takes_over(drive, gone, way):
     driver = drive(hangs, **way)
     driver.start(0)
