@@ -222,8 +222,9 @@ class Worker:
                 _raise_threads(int(variables["OMP_NUM_THREADS"]) if variables["OMP_NUM_THREADS"].isdigit() else 1)
             else:
                 preload(self._setup.preload)
-            self._environment = os.environ.copy()
-            self._folder = Path.cwd()
+            if self._setup.reuse:
+                self._environment = os.environ.copy()
+                self._folder = Path.cwd()
         elif os.environ.copy() != self._environment:
             os.environ.clear()
             os.environ.update(self._environment)
