@@ -19,7 +19,7 @@ from tunesmith.core.events import (
 )
 from tunesmith.core.experiment import Experiment
 from tunesmith.core.policy import Stopper
-from tunesmith.core.trial import TRANSITIONS, Status
+from tunesmith.core.trial import NEW_TRIAL, TRANSITIONS, Status
 
 
 class Invariants(Stopper):
@@ -37,6 +37,8 @@ class Invariants(Stopper):
         self.started: set[tuple[int, int]] = set()
         self.lowest = float("inf")
         self.torn: set[int] = set()
+        self.steps: set[tuple[str, type[Event]]] = set()
+        """(status before, event) of every step that a trial took."""
         self.is_finished = False
 
     def stop_trial(self, result: Result, experiment: Experiment) -> str | None:
@@ -58,6 +60,8 @@ class Invariants(Stopper):
         for trial in experiment.trials:
             counts[trial.status] += 1
             before = self.statuses.get(trial.id)
+            if before is None or getattr(event, "trial", None) == trial.id:
+                self.steps.add((before or NEW_TRIAL, type(event)))
             if before is not None and before is not trial.status:
                 assert event.trial == trial.id, f"{event} moved another trial"
                 assert TRANSITIONS[before, type(event)] is trial.status

@@ -107,7 +107,7 @@ class RandomStopper(Stopper):
     """Stops trials, and now and then the experiment, at random."""
 
     def __init__(
-        self, *, seed: int = 0, trial: float = 0.05, experiment: float = 0.005, every_result: bool = True
+        self, *, seed: int = 0, trial: float = 0.05, experiment: float = 0.02, every_result: bool = True
     ) -> None:
         self.seed = seed
         self.trial = trial
