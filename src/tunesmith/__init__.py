@@ -56,7 +56,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "TimeoutStopper",
         "TrialPlateauStopper",
     ),
-    "core.policy": ("Continue", "New", "Pause", "Resume", "Scheduler", "Searcher", "Stop", "Wait"),
+    "core.policy": ("Complete", "Continue", "New", "Pause", "Resume", "Scheduler", "Searcher", "Stop", "Wait"),
     "callbacks.base": ("Callback",),
     "executors.base": ("Executor",),
     "executors.local": ("LocalExecutor",),

@@ -18,6 +18,7 @@ from tunesmith.core.events import (
     SessionOpened,
     SpaceExhausted,
     Suggested,
+    TrialCompleted,
     TrialStopped,
 )
 from tunesmith.core.experiment import Experiment
@@ -187,7 +188,7 @@ class Run:
         for event in self.journal:
             if isinstance(event, Reported):
                 last[event.trial] = (event.trial, event.attempt, event.number)
-            elif isinstance(event, TrialStopped):
+            elif isinstance(event, TrialStopped) or (isinstance(event, TrialCompleted) and event.reason):
                 stops[last[event.trial]] = event.reason
         return stops
 

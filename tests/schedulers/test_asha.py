@@ -5,9 +5,9 @@ import pytest
 from random_runs import METRIC, Run
 
 from tunesmith.core.engine import fold
-from tunesmith.core.events import Reported, SessionOpened, TrialStopped
+from tunesmith.core.events import Reported, SessionOpened, TrialCompleted, TrialStopped
 from tunesmith.core.experiment import Experiment
-from tunesmith.core.policy import CONTINUE, FOREVER, Stop
+from tunesmith.core.policy import CONTINUE, FOREVER, Complete, Stop
 from tunesmith.core.seeds import generator
 from tunesmith.core.trial import Trial
 from tunesmith.errors import ConfigError
@@ -217,7 +217,7 @@ def test_steps_that_are_redone_are_neither_recorded_nor_judged_again():
 
 
 def test_a_trial_that_reaches_max_t_stops_with_that_reason():
-    assert Curves(ASHAScheduler(max_t=10)).decide(0, 10, 1.0) == Stop("reached max_t = 10")
+    assert Curves(ASHAScheduler(max_t=10)).decide(0, 10, 1.0) == Complete("reached max_t = 10")
 
 
 def test_without_stop_last_trials_the_last_survivors_run_for_ever():
@@ -345,7 +345,7 @@ def test_a_wrong_argument_is_refused_at_the_door(arguments, message):
 def test_every_journaled_stop_has_its_reason_in_words():
     run = Run(ASHAScheduler(max_t=20), 1, trials=40).play()
 
-    reasons = [event.reason for event in run.journal if isinstance(event, TrialStopped)]
+    reasons = [event.reason for event in run.journal if isinstance(event, TrialStopped | TrialCompleted) and event.reason]
 
     assert reasons
     assert all(reason.startswith(("rung ", "reached max_t = 20")) for reason in reasons)

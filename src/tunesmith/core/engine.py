@@ -36,7 +36,21 @@ from .events import (
     TrialStopped,
 )
 from .experiment import Experiment
-from .policy import ONE_RESULT, Continue, New, Pause, Policy, Resume, Scheduler, Searcher, Stop, Stopper, Wait
+from .policy import (
+    ONE_RESULT,
+    Complete,
+    Continue,
+    Decision,
+    New,
+    Pause,
+    Policy,
+    Resume,
+    Scheduler,
+    Searcher,
+    Stop,
+    Stopper,
+    Wait,
+)
 from .trial import Status, Trial
 
 ALIKE_FAILURES = 5
@@ -116,6 +130,8 @@ class Core:
             due, number, attempt, kind = heapq.heappop(self._deadlines)
             if kind == "budget":
                 self._close_for_budget()
+            elif kind == "stopper":
+                self._has_news = True  # `_settle` asks it
             else:
                 self._overdue(due, self.experiment.trials[number], attempt, kind)
         self._settle()
@@ -150,6 +166,8 @@ class Core:
                 self._requeue(trial, "failed trials are tried again")
             if trial.status is Status.PENDING and trial.request is not None:
                 self._refuse_impossible(trial)  # these may be other machines than last time
+        if self.stopper.deadline is not None:
+            heapq.heappush(self._deadlines, (self.stopper.deadline, -1, 0, "stopper"))
         if self.limits.time_budget is not None:
             heapq.heappush(self._deadlines, (self.limits.time_budget, -1, 0, "budget"))
             if event.at >= self.limits.time_budget:
@@ -194,7 +212,7 @@ class Core:
         if event.waits or stopper.every_result:
             reason = stopper.stop_trial(event, experiment)
             if reason is not None:
-                self._stop(trial, reason)
+                self._complete(trial, reason)
                 return
         if self.limits.nan_fails and experiment.objective is not None and not is_pausing:
             value = event.value(experiment.objective.metric)
@@ -204,21 +222,27 @@ class Core:
                 self._halt(trial)
                 return
         if event.waits:
-            match self.scheduler.decide(event, experiment):
-                case Continue() | Pause() if is_pausing:
-                    pass
-                case Continue():
-                    self._command(Proceed(trial.id, trial.attempt, self._lease(trial)))
-                case Stop(reason):
-                    self._stop(trial, reason)
-                case Pause(reason):
-                    self._emit(TrialPaused(at=self._now, trial=trial.id, reason=reason))
-                    self._halt(trial, save=True)
-                case other:
-                    raise TuneError(
-                        f"{type(self.scheduler).__name__}.decide returned {other!r}. "
-                        "Return Continue(), Pause(...) or Stop(...)."
-                    )
+            self._answer(trial, self.scheduler.decide(event, experiment), is_pausing)
+
+    def _answer(self, trial: Trial, decision: Decision, is_pausing: bool) -> None:
+        """Carry out a scheduler's decision on a trial that waits for it."""
+        match decision:
+            case Continue() | Pause() if is_pausing:
+                pass
+            case Continue():
+                self._command(Proceed(trial.id, trial.attempt, self._lease(trial)))
+            case Stop(reason):
+                self._stop(trial, reason)
+            case Complete(reason):
+                self._complete(trial, reason)
+            case Pause(reason):
+                self._emit(TrialPaused(at=self._now, trial=trial.id, reason=reason))
+                self._halt(trial, save=True)
+            case other:
+                raise TuneError(
+                    f"{type(self.scheduler).__name__}.decide returned {other!r}. "
+                    "Return Continue(), Pause(...), Stop(...) or Complete(...)."
+                )
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
         trial = self.experiment.trials[event.trial]
@@ -402,6 +426,10 @@ class Core:
         if trial.is_live:
             self._halt(trial)
 
+    def _complete(self, trial: Trial, reason: str) -> None:
+        self._emit(TrialCompleted(at=self._now, trial=trial.id, reason=reason))
+        self._halt(trial)
+
     def _halt(self, trial: Trial, *, save: bool = False) -> None:
         self._command(Halt(trial.id, trial.attempt, save))
         self._set_deadline(self._now + self.limits.grace, trial, "grace")
@@ -482,7 +510,7 @@ class Core:
 
     def _is_stale(self, deadline: tuple[float, int, int, str]) -> bool:
         _, number, attempt, kind = deadline
-        if kind == "budget":
+        if kind in ("budget", "stopper"):
             return self._closing is not None
         trial = self.experiment.trials[number]
         return not trial.is_live or trial.attempt != attempt

@@ -202,16 +202,18 @@ class TrialPaused(Event, frozen=True):
 
 
 class TrialStopped(Event, frozen=True):
-    """Decided: the trial ends before its own end."""
+    """Decided: the trial ends early, for it is not worth going on, or because somebody asked."""
 
     trial: int
     reason: str
 
 
 class TrialCompleted(Event, frozen=True):
-    """Decided: the trial ran to its own end."""
+    """Decided: the trial ran to its own end, or has had all that it was to get."""
 
     trial: int
+    reason: str = ""
+    """Empty when its own code ended it; otherwise the rule, e.g. `accuracy=0.991 reached 0.99`."""
 
 
 class TrialFailed(Event, frozen=True):

@@ -37,12 +37,19 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """End the trial."""
+    """End the trial early: it is not worth going on."""
 
     reason: str
 
 
-Decision = Continue | Pause | Stop
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """End the trial: it has had all that it was to get."""
+
+    reason: str
+
+
+Decision = Continue | Pause | Stop | Complete
 CONTINUE = Continue()
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..core.events import Event, Reported, Result, TrialCompleted, TrialStopped
 from ..core.objective import WORST, Objective
-from ..core.policy import CONTINUE, FOREVER, Decision, Scheduler, Stop
+from ..core.policy import CONTINUE, FOREVER, Complete, Decision, Scheduler, Stop
 from ..core.seeds import generator
 from ..errors import ConfigError
 from .arguments import number, objective_of, own_objective, time_attribute, time_of, whole_number
@@ -123,7 +123,7 @@ class ASHAScheduler(Scheduler):
         """Stop a trial that was not good enough for the rung that it has just reached, or that has reached `max_t`."""
         time = time_of(result, self.time_attr)
         if self.stop_last_trials and time is not None and time >= self.max_t:
-            return Stop(f"reached max_t = {self.max_t:g}")
+            return Complete(f"reached max_t = {self.max_t:g}")
         attempt, number_, reason = self._stops.get(result.trial, (0, 0, ""))
         return Stop(reason) if (attempt, number_) == (result.attempt, result.number) else CONTINUE
 
