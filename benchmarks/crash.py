@@ -25,7 +25,6 @@ from benchmarks.subjects import (
     environment,
     kill,
     marked,
-    new_folder,
 )
 
 KILL_AFTER_STEPS = (70, 150, 230)
@@ -50,6 +49,7 @@ def measure(bench: Bench) -> list[Figure]:
     return [
         compared("driver killed: its last process is gone", "s", answers, "gone_s", 0.5, at_most=True),
         compared("the same, the slowest run", "s", slowest, "gone_s", 0.5, at_most=True),
+        compared("processes running when it was killed", "", answers, "running"),
         compared("processes alive 0.5 s after", "", answers, "alive_half", 0, at_most=True),
         compared("processes alive 5 s after", "", answers, "alive_end", 0, at_most=True),
         compared("results that `report` took", "", answers, "taken"),
@@ -60,7 +60,8 @@ def measure(bench: Bench) -> list[Figure]:
 def crash(bench: Bench, script: str, options: dict[str, Any], steps: int) -> Answer:
     """Start an experiment, kill its driver once `steps` results have been taken, and look."""
     mark = uuid.uuid4().hex
-    with new_folder() as folder, (folder / "output.txt").open("w", encoding="utf-8") as output:
+    folder = bench.new_folder()
+    with (folder / "output.txt").open("w", encoding="utf-8") as output:
         call = bench.call(script, "crash", folder=folder, **options)
         driver = subprocess.Popen(call, cwd=ROOT, env=environment(mark), stdout=output, stderr=output)
         try:
@@ -74,6 +75,7 @@ def crash(bench: Bench, script: str, options: dict[str, Any], steps: int) -> Ans
                     return answer or {"missing": "ended first"}
                 print(text[-3000:])
                 return {"missing": "failed"}
+            running = len(marked(mark))
             driver.kill()
             before = taken(folder)
             watched = watch(mark)
@@ -85,7 +87,12 @@ def crash(bench: Bench, script: str, options: dict[str, Any], steps: int) -> Ans
         if "missing" in kept:
             return kept
         stored = {tuple(row) for row in kept["rows"]}
-        return {**watched, "taken": len(before), "lost": len([step for step in before if step not in stored])}
+        return {
+            **watched,
+            "running": running,
+            "taken": len(before),
+            "lost": len([step for step in before if step not in stored]),
+        }
 
 
 def taken(folder: Path) -> set[tuple[int, int]]:
@@ -101,12 +108,14 @@ def facts(folder: Path) -> list[Answer]:
 def watch(mark: str) -> Answer:
     """Watch the processes of a run whose driver was just killed."""
     began = time.perf_counter()
-    gone: float | None = None
+    gone = math.inf
     answer: Answer = {}
-    while (passed := time.perf_counter() - began) < WATCHED_SECONDS:
+    passed = 0.0
+    while passed < WATCHED_SECONDS:
         alive = marked(mark)
-        gone = None if alive else (passed if gone is None else gone)
+        passed = time.perf_counter() - began
+        gone = math.inf if alive else min(gone, passed)
         if passed >= 0.5:
             answer.setdefault("alive_half", len(alive))
         time.sleep(0.005)
-    return answer | {"gone_s": math.inf if gone is None else gone, "alive_end": len(marked(mark))}
+    return {**answer, "gone_s": gone, "alive_end": len(alive)}

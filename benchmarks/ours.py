@@ -105,7 +105,7 @@ def scale(folder: Path, trials: int, results: int) -> Answer:
     run(folder, train, trials, name="scale", **options)
     seconds = time.perf_counter() - began
     memory = resident_bytes() - before
-    times = [at for (at,) in query(folder / "scale", "SELECT at FROM events ORDER BY seq")]
+    times = [at for (at,) in query(folder / "scale", "SELECT json_extract(payload, '$.at') FROM events ORDER BY seq")]
     return {**tenths(times), "bytes_per_trial": memory / trials, "seconds": seconds, "events": len(times)}
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import platform
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -28,22 +29,28 @@ def main() -> int:
     if unknown:
         parser.error(f"there is no benchmark called {', '.join(unknown)}; there are {', '.join(BENCHMARKS)}")
 
-    bench = Bench(options.peers_python, options.quick)
-    print(machine(), flush=True)
-    figures: dict[str, list[Figure]] = {}
-    for name in options.names or BENCHMARKS:
-        module = import_module(f"benchmarks.{name}")
-        measure: Callable[[Bench], list[Figure]] = module.measure
-        began = time.perf_counter()
-        figures[name] = measure(bench)
-        law = (module.__doc__ or "").splitlines()[0]
-        print(f"\n## {name}\n{law} ({time.perf_counter() - began:.0f} s)\n\n{table(figures[name])}", flush=True)
+    # The path is short, because Ray puts sockets below it.
+    with tempfile.TemporaryDirectory(prefix="bench", ignore_cleanup_errors=True) as folder:
+        bench = Bench(options.peers_python, Path(folder), options.quick)
+        print(machine(), flush=True)
+        figures = {name: shown(bench, name) for name in options.names or BENCHMARKS}
     if options.json:
         found = {name: [figure.as_json() for figure in of_one] for name, of_one in figures.items()}
         options.json.write_text(json.dumps({"machine": machine(), "figures": found}, indent=1), encoding="utf-8")
     missed = [figure.name for of_one in figures.values() for figure in of_one if figure.met is False]
     print(f"\n{len(missed)} target(s) missed: {'; '.join(missed)}" if missed else "\nEvery target is met.")
     return 1 if missed and options.check else 0
+
+
+def shown(bench: Bench, name: str) -> list[Figure]:
+    """Run one benchmark, print its table and return its figures."""
+    module = import_module(f"benchmarks.{name}")
+    measure: Callable[[Bench], list[Figure]] = module.measure
+    began = time.perf_counter()
+    figures = measure(bench)
+    law = (module.__doc__ or "").splitlines()[0]
+    print(f"\n## {name}\n{law} ({time.perf_counter() - began:.0f} s)\n\n{table(figures)}", flush=True)
+    return figures
 
 
 def machine() -> str:

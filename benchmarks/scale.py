@@ -3,7 +3,7 @@
 from typing import Any
 
 from benchmarks.figures import Figure
-from benchmarks.subjects import OPTUNA, OURS, RAY, TUNESMITH, Answer, Bench, compared, new_folder
+from benchmarks.subjects import OPTUNA, OURS, RAY, TUNESMITH, Answer, Bench, compared
 
 
 def measure(bench: Bench) -> list[Figure]:
@@ -35,9 +35,9 @@ def shape(bench: Bench, trials: int, results: int) -> list[Figure]:
 
 def grown(bench: Bench, script: str, trials: int, results: int, **options: Any) -> Answer:
     """Return what an experiment of this size says about itself, and what opening it afterwards takes."""
-    with new_folder() as folder:
-        answer = bench.ask_in(folder, script, "scale", trials=trials, results=results, **options)
-        if "missing" in answer:
-            return answer
-        answer |= {"trials": trials, "growth": answer["last_us"] / answer["first_us"]}
-        return answer | bench.ask_in(folder, script, "opening", **options)
+    folder = bench.new_folder()
+    answer = bench.ask_in(folder, script, "scale", trials=trials, results=results, **options)
+    if "missing" in answer:
+        return answer
+    answer |= {"trials": trials, "growth": answer["last_us"] / answer["first_us"]}
+    return answer | bench.ask_in(folder, script, "opening", **options)

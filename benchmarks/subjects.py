@@ -2,15 +2,14 @@
 
 import json
 import os
-import shutil
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,9 +33,12 @@ Answer = dict[str, Any]
 
 @dataclass(frozen=True)
 class Bench:
-    """How to measure: which Python has the peers, and whether a rough figure will do."""
+    """How to measure: which Python has the peers, where to work, and whether a rough figure will do."""
 
     peers_python: str
+    folder: Path
+    """Nothing in it is deleted before the end: ext4 makes new files several times slower for half a minute after many
+    have been deleted."""
     quick: bool = False
 
     def python(self, script: str) -> str:
@@ -44,8 +46,7 @@ class Bench:
 
     def ask(self, script: str, command: str, *, until: float = 600, **keywords: Any) -> Answer:
         """Run one command of a script in a new folder; return its answer, or {"missing": why there is none}."""
-        with new_folder() as folder:
-            return self.ask_in(folder, script, command, until=until, **keywords)
+        return self.ask_in(self.new_folder(), script, command, until=until, **keywords)
 
     def ask_in(self, folder: Path, script: str, command: str, *, until: float = 600, **keywords: Any) -> Answer:
         mark = uuid.uuid4().hex
@@ -64,6 +65,9 @@ class Bench:
             return {"missing": "failed"}
         answer: Answer = json.loads(done.stdout.strip().splitlines()[-1])
         return answer
+
+    def new_folder(self) -> Path:
+        return Path(tempfile.mkdtemp(dir=self.folder, prefix=""))
 
     def call(self, script: str, command: str, **keywords: Any) -> list[str]:
         return [self.python(script), "-m", script, command, *(f"{key}={value}" for key, value in keywords.items())]
@@ -100,16 +104,6 @@ def compared(
     """Return the figure of what everybody's answers say under `key`; ours are under `TUNESMITH`."""
     peers = {peer: median(found, key) for peer, found in answers.items() if peer != TUNESMITH}
     return Figure(name, unit, median(answers[TUNESMITH], key), peers, target, at_most)
-
-
-@contextmanager
-def new_folder() -> Iterator[Path]:
-    """A folder of its own that is gone afterwards. Its path is short, because Ray puts sockets below it."""
-    folder = Path(tempfile.mkdtemp(prefix="bench"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def environment(mark: str) -> dict[str, str]:
