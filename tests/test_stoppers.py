@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tunesmith.core.engine import Core, Limits, fold
-from tunesmith.core.events import Node, Reported, SessionOpened, Suggested, TrialCompleted
+from tunesmith.core.events import Node, Reported, SessionOpened, Suggested, TrialCompleted, TrialStopped
 from tunesmith.core.experiment import Experiment
 from tunesmith.core.policy import Searcher, Stopper
 from tunesmith.errors import ConfigError
@@ -50,7 +50,7 @@ class Reports:
         self.journal.append(result)
         events = self.core.handle(result).events
         return next(
-            (event.reason for event in events if isinstance(event, TrialCompleted) and event.trial == trial), None
+            (event.reason for event in events if isinstance(event, TrialStopped | TrialCompleted) and event.trial == trial), None
         )
 
     def curve(self, trial, values, **fields):
