@@ -73,7 +73,7 @@ def main() -> None:
     """
 
 
-@main.command()
+@main.command(short_help="Run an experiment file, or a function.")
 @click.argument("target")
 @click.option("--space", help='What to try, as JSON: \'{"lr": {"uniform": [0, 1]}}\', a JSON file, or module:name.')
 @click.option("--name", help="The experiment's name and folder. Default: the function's name and the time.")
@@ -87,7 +87,7 @@ def main() -> None:
 @click.option("--max-concurrent-trials", type=int, metavar="N", help="At most so many at once.")
 @click.option("--max-failures", type=int, metavar="N", help="Retries of a failed trial; -1 without end.")
 @click.option("--seed", type=int, help="The same seed gives the same configs.")
-@click.option("--reuse-workers", is_flag=True, default=None, help="For trials of milliseconds: no new process for each.")
+@click.option("--reuse-workers", is_flag=True, default=None, help="No new process for each trial; for tiny ones.")
 @click.option("--resume", is_flag=True, help="Go on with the experiment if it exists.")
 @click.option("--quiet", "-q", is_flag=True, help="No display.")
 @storage
@@ -111,7 +111,7 @@ def run(target: str, space: str | None, resume: bool, quiet: bool, storage_path:
     sys.exit(run_target(target, space, given))
 
 
-@main.command("ls")
+@main.command("ls", short_help="List the experiments in a folder.")
 @click.argument("directory", default=STORAGE)
 def list_experiments(directory: str) -> None:
     """List the experiments in a folder (default: ./results), newest first."""
@@ -120,7 +120,7 @@ def list_experiments(directory: str) -> None:
     show_experiments(Path(directory))
 
 
-@main.command()
+@main.command(short_help="How an experiment stands, or one trial's story.")
 @experiment
 @click.argument("trial", type=int, required=False)
 @click.option("--limit", "-l", default=10, show_default=True, help="How many trials to list.")
@@ -144,7 +144,7 @@ def show(experiment: str, trial: int | None, limit: int, status: str | None, sto
         show_trial(results, trial)
 
 
-@main.command()
+@main.command(short_help="Print the best config found so far.")
 @experiment
 @click.option("--json", "as_json", is_flag=True, help="Only the config, as one line of JSON.")
 @click.option("--checkpoint", is_flag=True, help="Only the path of its checkpoint.")
@@ -176,7 +176,7 @@ def best(
         show_best(trial)
 
 
-@main.command()
+@main.command(short_help="Go on where an experiment stopped.")
 @experiment
 @storage
 def resume(experiment: str, storage_path: str) -> None:
@@ -192,7 +192,7 @@ def resume(experiment: str, storage_path: str) -> None:
     sys.exit(exit_code(results))
 
 
-@main.command()
+@main.command(short_help="Stop a running experiment, or one trial.")
 @experiment
 @click.argument("trial", type=int, required=False)
 @click.option("--now", is_flag=True, help="Kill at once instead of letting trials end at their next report.")
@@ -204,7 +204,7 @@ def stop(experiment: str, trial: int | None, now: bool, storage_path: str) -> No
     ask_to_stop(found(experiment, storage_path), trial, now)
 
 
-@main.command()
+@main.command(short_help="Write trials or results as CSV, JSON, Parquet.")
 @experiment
 @click.option("--csv", "csv_path", metavar="PATH", help="Write CSV; - is the standard output.")
 @click.option("--json", "json_path", metavar="PATH", help="Write a JSON array of objects; - is the standard output.")
@@ -240,7 +240,7 @@ def export(
             click.echo(f"{count} rows in {path}", err=True)
 
 
-@main.command()
+@main.command(short_help="Check the journal; rebuild damaged files.")
 @experiment
 @storage
 def repair(experiment: str, storage_path: str) -> None:
@@ -293,3 +293,7 @@ def exit_code(results: Results) -> int:
     if finished is None or finished.reason in ("failed", "stuck"):
         return 1
     return 130 if finished.reason == "interrupted" else 0
+
+
+if __name__ == "__main__":
+    main()

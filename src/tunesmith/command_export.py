@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -15,6 +15,8 @@ from .callbacks.rows import cell
 from .callbacks.trial_folder import rebuild_files
 from .errors import ConfigError, JournalDamaged, require
 from .store.codec import dumps
+from .store.journal import Journal
+from .store.lock import Lock
 from .store.reader import JournalReader
 from .store.repair import salvage
 
@@ -45,17 +47,25 @@ def repair_experiment(folder: Path) -> str:
         JournalLocked: The experiment is running.
     """
     try:
-        with JournalReader(folder) as reader:
-            count = sum(1 for _ in reader.events())
-        done = f"the journal is sound: {count} events"
+        done = f"the journal is sound: {_checked(folder)} events"
     except JournalDamaged as damage:
         kept = salvage(folder)
         done = f"{damage}\nkept the first {kept} events, which are intact; the damaged file lies beside the new one"
-    try:
-        trials = rebuild_files(folder)
-    except OSError as error:
-        raise ConfigError(f"the trials' files cannot be written: {error}.") from error
+    with closing(Lock(folder)):  # a running controller writes the same files
+        try:
+            trials = rebuild_files(folder)
+        except OSError as error:
+            raise ConfigError(f"the trials' files cannot be written: {error}.") from error
     return f"{done}\nwrote the files of {trials} trials anew"
+
+
+def _checked(folder: Path) -> int:
+    """Return how many events a journal has, after a look at every part of it."""
+    Journal.open(folder).close()
+    with JournalReader(folder) as reader:
+        for row in reader.trial_rows():
+            reader.story(row.id)
+        return sum(1 for _ in reader.events())
 
 
 @contextmanager

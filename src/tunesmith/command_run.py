@@ -11,6 +11,7 @@ from .analysis.results import Results
 from .api import run
 from .compat import experiments_from_file, run_experiments
 from .errors import ConfigError
+from .invocation import resumed_folder
 from .space.json_spec import domains_from_json
 from .trainables import imported
 
@@ -45,6 +46,8 @@ def _run_file(path: str, arguments: dict[str, Any]) -> int:
         if len(experiments) > 1:
             raise ConfigError(f"--name: {path} holds {len(experiments)} experiments, each with its own name.")
         experiments[0].name = name
+    if resumed_folder() is not None:
+        arguments["resume"] = True
     scheduler = arguments.pop("scheduler", None)
     trials = run_experiments(experiments, scheduler=scheduler, raise_on_failed_trial=False, **arguments)
     folders = dict.fromkeys(trial.folder.parent.parent for trial in trials)

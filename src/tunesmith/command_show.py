@@ -65,7 +65,7 @@ def _experiment_line(folder: Path) -> tuple[float, list[str]]:
 
 def show_experiment(results: Results, limit: int, status: str | None) -> None:
     """Print how an experiment stands, its best trials, and why trials failed."""
-    screen, info = Screen(), _info(results)
+    screen, info, trials = Screen(), _info(results), _listed(results, limit, status)
     word, more = _status(results.folder, info)
     screen.say(results.name, "bold")
     session = info.session
@@ -80,11 +80,14 @@ def show_experiment(results: Results, limit: int, status: str | None) -> None:
             "folder": _short(results.folder),
         }
     )
-    trials = _listed(results, limit, status)
     if trials:
         screen.say()
-        headings = ("trial", "status", results.metric or "results", "iterations", "seconds", "config")
-        screen.table(headings, [_trial_line(trial, results.metric) for trial in trials], right=_NUMBERS)
+        headings = ["trial", "status", results.metric or "results", "iterations", "seconds", "config"]
+        lines = [_trial_line(trial, results.metric) for trial in trials]
+        if status is not None and any(trial.reason for trial in trials):
+            headings.append("why")
+            lines = [[*line, trial.reason] for line, trial in zip(lines, trials, strict=True)]
+        screen.table(headings, lines, right=_NUMBERS)
     hidden = len(results) - len(trials)
     if hidden > 0:
         screen.say(f"... and {hidden} more; --limit {len(results)} lists all", "dim")
@@ -146,7 +149,7 @@ def show_trial(results: Results, number: int) -> None:
         names = [name for name in rows[-1] if name not in AUTOMATIC]
         headings = ["iteration", "seconds", *names]
         lines = [
-            [str(one["training_iteration"]), f"{one['time_total_s']:.1f}", *(shown(one.get(name, "")) for name in names)]
+            [str(one["training_iteration"]), f"{one['time_total_s']:.1f}", *(shown(one.get(key)) for key in names)]
             for one in rows
         ]
         screen.table(headings, lines, right=headings)
@@ -238,7 +241,7 @@ def _told(event: Event) -> tuple[str, str] | None:
             words = {TrialPaused: "paused", TrialStopped: "stopped", TrialRequeued: "queued again"}
             return words[type(event)], event.reason
         case TrialCompleted():
-            return "completed", "it ran to its own end"
+            return "completed", event.reason or "it ran to its own end"
         case TrialFailed():
             return "failed", _failure(event.failure)
         case CheckpointDropped() if event.reason:

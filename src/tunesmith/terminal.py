@@ -1,4 +1,4 @@
-"""How the command line prints: rich on a terminal, plain aligned text into a pipe. Nothing from outside reaches it raw."""
+"""How the command line prints: rich on a terminal, plain aligned text into a pipe. No control characters."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class Results(Sequence[TrialResult]):
 
     @property
     def stopped(self) -> list[TrialResult]:
-        """The trials that were ended before their own end; `reason` of each says why."""
+        """The trials that were ended early; `reason` of each says why."""
         return self._trials(Status.STOPPED)
 
     # The best one.

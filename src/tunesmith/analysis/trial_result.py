@@ -23,7 +23,7 @@ class TrialResult:
 
     Attributes:
         id: The trial's number, from 0.
-        status: pending, running, paused, stopped (before its own end), completed, or failed.
+        status: pending, running, paused, stopped (early), completed, or failed.
         reason: Why it was stopped, paused, queued again or failed, in words.
         error: Its newest failure; None when nothing ever went wrong.
         attempts: How many times it was started.
