@@ -7,7 +7,7 @@ from benchmarks.subjects import OPTUNA, OURS, RAY, TUNESMITH, Answer, Bench, com
 
 
 def measure(bench: Bench) -> list[Figure]:
-    few = 20 if bench.quick else 1
+    few = 10 if bench.quick else 1
     figures = []
     for trials, results in ((100_000 // few, 1), (10_000 // few, 100)):
         figures += shape(bench, trials, results)
