@@ -114,7 +114,7 @@ def opening(folder: Path) -> Answer:
     best = tune.load(folder / "scale").best
     assert best.config["x"] > 0
     answer: Answer = {"seconds": time.perf_counter() - began}
-    command = [sys.executable, "-m", "tunesmith", "show", str(folder / "scale")]
+    command = [Path(sys.executable).with_name("tunesmith"), "show", folder / "scale"]
     began = time.perf_counter()
     shown = subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
     return {**answer, "show_s": "failed" if shown.returncode else time.perf_counter() - began}
