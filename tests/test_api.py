@@ -356,7 +356,7 @@ def test_a_resume_may_change_scheduler_stop_rule_and_metric(inline):
     assert results.metric == "loss"
     assert [len(trial.history) for trial in results][:4] == [9] * 4
     assert max(len(trial.history) for trial in list(results)[4:]) == 4
-    assert {trial.status.value for trial in list(results)[4:]} == {"stopped"}
+    assert all(trial.reason for trial in list(results)[4:])
     assert results.best.config == {"x": 4}
 
 
@@ -382,6 +382,29 @@ def test_errored_trials_are_tried_again_in_ray_tunes_words(inline, tmp_path):
     assert inline(train).num_errors == 1
     (tmp_path / "repaired").touch()
     assert inline(train, resume="AUTO+ERRORED").num_errors == 0
+
+
+def test_policies_that_are_used_again_start_anew(tmp_path):
+    def train(config):
+        for step in range(1, 6):
+            tune.report({"score": config["x"] + step})
+
+    policies = {
+        "scheduler": tune.ASHAScheduler(metric="score", mode="max", reduction_factor=2, max_t=8),
+        "stop": tune.TargetStopper("score", 8),
+    }
+    arguments = {
+        "space": {"x": tune.grid_search([3, 2, 1])},
+        "storage_path": tmp_path,
+        "executor": "inline",
+        "verbose": 0,
+    }
+
+    first, second = (
+        [len(trial.history) for trial in run(train, name=name, **arguments, **policies)] for name in ("a", "b")
+    )
+
+    assert first == second == [5]
 
 
 # Failures.

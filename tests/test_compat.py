@@ -117,7 +117,7 @@ def test_experiments_come_from_files(quietly, tmp_path, monkeypatch, suffix):
     assert all(0.001 <= trial.config["lr"] <= 0.1 and 1 <= trial.config["units"] < 9 for trial in trials)
     assert trials[0].config["uniform"] == {"kind": "not a domain"}
     assert [len(trial.history) for trial in trials] == [2] * 4
-    assert {trial.status.value for trial in trials} == {"stopped"}
+    assert {trial.reason for trial in trials} == {"training_iteration = 2 has reached 2"}
 
 
 WRONG_SPECS = [

@@ -5,13 +5,15 @@ What an experiment does is decided in `core`; how a session is put together is w
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import difflib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import arguments, invocation
 from .analysis.results import Results
@@ -20,7 +22,7 @@ from .callbacks.console import console
 from .callbacks.files import TrialFiles
 from .core.engine import Limits
 from .core.objective import Objective
-from .core.policy import Scheduler, Searcher
+from .core.policy import Policy, Scheduler, Searcher
 from .core.resources import checked_request
 from .errors import ConfigError, ExperimentExists, ExperimentNotFound, TrialsFailed
 from .executors.base import Executor
@@ -34,6 +36,7 @@ from .stoppers import as_stopper
 from .trainables import Bound, Resources, check_trainable, name_of, resolved
 
 DEFAULT_STORAGE = "results"
+P = TypeVar("P", bound=Policy)
 RAY_NAMES = {
     "config": "space",
     "param_space": "space",
@@ -134,7 +137,7 @@ def run(
     freq = arguments.whole_number("checkpoint_freq", checkpoint_freq, at_least=0)
     at_end = arguments.flag("checkpoint_at_end", checkpoint_at_end)
     check_trainable(bound, saves=freq > 0 or at_end)
-    chosen_scheduler = _scheduler(scheduler)
+    chosen_scheduler = _unused(_scheduler(scheduler))
     objective = _objective(metric, mode, chosen_scheduler)
     compiled = Space(space if space is not None else {})
     searcher_for = _searcher(searcher, compiled, arguments.sample_count(num_samples), points_to_evaluate)
@@ -165,7 +168,7 @@ def run(
         objective=objective,
         searcher_for=searcher_for,
         scheduler=chosen_scheduler,
-        stopper=as_stopper(stop),
+        stopper=_unused(as_stopper(stop)),
         limits=limits,
         executor=chosen_executor,
         callbacks=[TrialFiles(), *console(arguments.verbosity(verbose)), *arguments.callback_list(callbacks)],
@@ -265,6 +268,13 @@ def _scheduler(scheduler: Scheduler | str | None) -> Scheduler:
     raise ConfigError(f"scheduler={scheduler!r}: give a tune.Scheduler such as tune.ASHAScheduler(), or its name.")
 
 
+def _unused(policy: P) -> P:
+    """Return a copy of a policy, so that its owner may give the same object to another run, where it starts anew."""
+    with contextlib.suppress(Exception):  # of what cannot be copied, a lock say, there is only the one
+        return copy.deepcopy(policy)
+    return policy
+
+
 def _searcher(
     searcher: Searcher | BasicVariantGenerator | str | None,
     space: Space,
@@ -287,8 +297,8 @@ def _searcher(
         return variants
     if not isinstance(searcher, Searcher):
         raise ConfigError(f"searcher={searcher!r}: give a tune.Searcher, or 'random'.")
-    given = searcher
-    return lambda seed: (given, None if num_samples < 0 else num_samples)
+    own = _unused(searcher)
+    return lambda seed: (own, None if num_samples < 0 else num_samples)
 
 
 def _request(

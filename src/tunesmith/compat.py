@@ -6,7 +6,6 @@ warning that says what to write instead, never silently ignored.
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import warnings
@@ -194,8 +193,8 @@ def run_experiments(
             arguments["name"] = _free_name(arguments["storage_path"], experiment.name)
         results = run(
             arguments.pop("trainable"),
-            searcher=copy.deepcopy(search_alg),
-            scheduler=copy.deepcopy(scheduler),
+            searcher=search_alg,
+            scheduler=scheduler,
             verbose=verbose,
             resume="auto" if resume is True else resume,
             raise_on_failed_trial=raise_on_failed_trial,

@@ -219,7 +219,7 @@ class Experiment:
     def _trial_completed(self, event: TrialCompleted) -> None:
         trial = self._move(event)
         self.paused.pop(trial.id, None)
-        trial.reason, trial.interrupted = "", False
+        trial.reason, trial.interrupted = event.reason, False
 
     def _trial_failed(self, event: TrialFailed) -> None:
         trial = self._move(event)
