@@ -626,6 +626,45 @@ def test_a_script_is_gone_on_with_by_its_folder(tmp_path):
     assert python("-c", resume, "../results/e", cwd=tmp_path / "elsewhere") == "['2'] ['completed', 'completed']\n"
 
 
+SEVERAL = """
+import os
+import tunesmith as tune
+
+def train(config):
+    if os.path.exists("repaired"):
+        return 1
+    raise ValueError("broken")
+
+def other(config):
+    return 2
+
+if __name__ == "__main__":
+    named = tune.run(train, name="named", verbose=0, retry_failed=True)
+    experiment = tune.Experiment("early", train, max_failures=0)
+    early = tune.run_experiments(experiment, verbose=0, raise_on_failed_trial=False)
+    unnamed = tune.run(other, verbose=0)
+    print(named.name, early[0].name, named[0].status, unnamed.name.startswith("other_"), len(unnamed))
+"""
+
+
+def test_all_experiments_of_a_script_go_on_and_none_is_mixed_with_another(tmp_path):
+    (tmp_path / "script.py").write_text(SEVERAL)
+
+    def python(*arguments):
+        done = subprocess.run(
+            [sys.executable, *arguments], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True
+        )
+        return done.stdout
+
+    assert python("script.py") == "named early_00000 failed True 1\n"
+    (tmp_path / "repaired").touch()
+    resume = "import sys, tunesmith; tunesmith.resume(sys.argv[1])"
+
+    assert python("-c", resume, "results/early") == "named early_00000 completed True 1\n"
+    folders = sorted(folder.name.partition("_")[0] for folder in (tmp_path / "results").iterdir())
+    assert folders == ["early", "named", "other", "other"]
+
+
 def test_what_no_command_started_says_how_to_go_on(tmp_path):
     code = "import tunesmith as tune\ntune.run(lambda config: 1, name='e', stop=lambda i, r: False)\n"
     done = subprocess.run(

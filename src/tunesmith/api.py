@@ -381,8 +381,12 @@ def _resume_words(resume: bool | str) -> tuple[str, bool]:
 def _folder(name: str | None, storage: Path, resume: str, bound: Bound) -> tuple[Path, bool]:
     """Return the experiment's folder and whether it is a new one."""
     again = invocation.resumed_folder()
-    if again is not None and name in (None, again.name):
-        return again, False
+    if again is not None:
+        # The same command again: each of its experiments that exists goes on.
+        resume = "AUTO"
+        is_unnamed = name is None and again.name.startswith(f"{name_of(bound.trainable)}_")
+        if name == again.name or (is_unnamed and invocation.claim(again)):
+            return again, False
     if name is None:
         if resume == "TRUE":
             raise ConfigError("resume=True: which experiment? Give its name=.")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from .api import DEFAULT_STORAGE, load, run
 from .callbacks.base import Callback
 from .core.policy import Scheduler, Searcher
 from .errors import ConfigError, require
+from .invocation import resumed_folder
 from .layout import JOURNAL
 from .space.json_spec import domains_from_json
 from .trainables import Resources
@@ -190,7 +192,7 @@ def run_experiments(
     for experiment in _experiments(experiments):
         arguments = {**experiment.arguments, **more}
         if resume is False:
-            arguments["name"] = _free_name(arguments["storage_path"], experiment.name)
+            arguments["name"] = _own_name(arguments["storage_path"], experiment.name)
         results = run(
             arguments.pop("trainable"),
             searcher=search_alg,
@@ -222,8 +224,11 @@ def _experiments(experiments: Any) -> list[Experiment]:
     )
 
 
-def _free_name(storage_path: str | os.PathLike[str], name: str) -> str:
+def _own_name(storage_path: str | os.PathLike[str], name: str) -> str:
     """Return `name`, or a numbered one when an experiment of that name exists: early Tune never mixed two runs."""
+    again = resumed_folder()
+    if again is not None:
+        return again.name if re.fullmatch(rf"{re.escape(name)}_\d+", again.name) else name
     folder, number = Path(storage_path).expanduser() / name, 1
     while (folder / JOURNAL).exists():
         number += 1

@@ -16,6 +16,7 @@ RECORD = "run.json"
 
 # The experiment that `rerun` is going on with; the run() call that it leads to looks here, far down in a user's script.
 _resumed: list[Path] = []
+_claimed: list[Path] = []
 
 
 def record(folder: Path) -> None:
@@ -48,6 +49,13 @@ def resumed_folder() -> Path | None:
     return _resumed[-1] if _resumed else None
 
 
+def claim(folder: Path) -> bool:
+    """Return whether a run that has no name may be the one that `rerun` is going on with: only the first one may."""
+    is_first = folder not in _claimed
+    _claimed.append(folder)
+    return is_first
+
+
 def rerun(folder: Path) -> None:
     """Run the command that started an experiment again, in this process, so that it goes on with it.
 
@@ -78,6 +86,7 @@ def rerun(folder: Path) -> None:
             runpy.run_path(arguments[0], run_name="__main__")
     finally:
         _resumed.pop()
+        _claimed.clear()
 
 
 def _argv() -> list[str]:
