@@ -17,6 +17,7 @@ ROOT = Path(tunesmith.__file__).parent
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "layout": set(),
+    "text": set(),
     "core": {"errors"},
     "worker": {"errors", "layout"},
     "space": {"core", "errors"},
@@ -26,8 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "store": {"core", "errors", "layout"},
     "executors": {"core", "errors", "layout", "worker"},
     "trainables": {"errors", "worker"},
-    "callbacks": {"core", "errors", "layout", "store"},
-    "analysis": {"core", "errors", "layout", "store", "worker"},
+    "callbacks": {"core", "errors", "layout", "store", "text"},
+    "analysis": {"core", "errors", "layout", "store", "text", "worker"},
     "loop": {"callbacks", "core", "errors", "executors", "layout", "store"},
 }
 """What is not named here is the front of the house: it may import all of this, and nothing here may import it."""

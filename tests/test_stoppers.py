@@ -50,7 +50,12 @@ class Reports:
         self.journal.append(result)
         events = self.core.handle(result).events
         return next(
-            (event.reason for event in events if isinstance(event, TrialStopped | TrialCompleted) and event.trial == trial), None
+            (
+                event.reason
+                for event in events
+                if isinstance(event, TrialStopped | TrialCompleted) and event.trial == trial
+            ),
+            None,
         )
 
     def curve(self, trial, values, **fields):

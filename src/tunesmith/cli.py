@@ -28,7 +28,7 @@ class Refusal(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """Print it."""
-        from .callbacks.view import printable
+        from .text import printable
 
         click.echo(f"tunesmith: {printable(self.format_message())}", err=True)
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 
 from .analysis.results import Results, value_of
-from .analysis.trial_result import TrialResult, described, flat, shown
-from .callbacks.view import STATUS_ORDER, duration, failure_line
+from .analysis.trial_result import TrialResult
+from .callbacks.view import STATUS_ORDER, failure_line
 from .core.events import (
     AttemptEnded,
     AttemptStarted,
@@ -31,6 +31,7 @@ from .store.lock import lock_owner
 from .store.reader import ExperimentInfo, JournalReader
 from .store.requests import StopRequest, write_request
 from .terminal import Screen, ago
+from .text import described, duration, flat, shown
 
 LAST_RESULTS = 8
 
@@ -276,5 +277,3 @@ def _person() -> str:
         return getpass.getuser()
     except (OSError, KeyError):
         return "somebody"
-
-

@@ -9,6 +9,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -59,7 +60,6 @@ class Loop:
         self._held_back: list[Event] = []
         self._act: dict[type[Command], Callable[..., None]] = {
             Start: executor.start,
-            Proceed: executor.proceed,
             Halt: executor.halt,
             Kill: executor.kill,
             Discard: self._discard,
@@ -69,6 +69,7 @@ class Loop:
         """Drive the experiment from the session's opening events until it is finished."""
         experiment = self.experiment
         self._tell("open", self._run, experiment)
+        read_requests(self._run.folder)  # What was asked of an earlier session is not meant for this one.
         try:
             with self._signals():
                 self.turn(opening)
@@ -91,11 +92,16 @@ class Loop:
         self._carry_out(step)
         now = self._executor.now()
         deadline = core.next_deadline()
-        if deadline is not None and deadline <= now:
+        # What is held back happened before now: it must not look as if nothing had.
+        if deadline is not None and deadline <= now and not self._held_back:
             self._carry_out(core.tick(now))
 
     def _carry_out(self, step: Step) -> None:
         while step.events or step.commands:
+            # A trial that may go on need not wait for the disk: what it does next is done again after a crash anyway.
+            for command in step.commands:
+                if isinstance(command, Proceed):
+                    self._executor.proceed(command)
             self._remember(step.events)
             if step.events:
                 self._tell("handle", step.events, self.experiment)
@@ -127,12 +133,16 @@ class Loop:
         for command in commands:
             if isinstance(command, Suggest):
                 suggested.append(self._suggest(command.count))
-            else:
+            elif not isinstance(command, Proceed):
                 self._act[type(command)](command)
         return suggested
 
     def _suggest(self, count: int) -> Event:
         configs = tuple(self._searcher.suggest(count, self.experiment))
+        if len(configs) > count:
+            raise TuneError(
+                f"{type(self._searcher).__name__}.suggest returned {len(configs)} configs; {count} were asked for."
+            )
         at = self._executor.now()
         if not configs and self._searcher.is_exhausted(self.experiment):
             return SpaceExhausted(at=at)
@@ -153,14 +163,16 @@ class Loop:
             events, self._held_back = self._held_back, []
         else:
             deadline = self.core.next_deadline()
-            events = executor.wait(self._flush_at if deadline is None else min(deadline, self._flush_at))
+            # The callbacks' time is the wall clock's, also where the executor's is virtual.
+            flush = executor.now() + max(0.0, self._flush_at - time.monotonic())
+            events = executor.wait(flush if deadline is None else min(deadline, flush))
         return events + self._news(executor.now())
 
     def _news(self, now: float) -> list[Event]:
         """Return what signals and other processes have asked for; from time to time let the callbacks draw."""
         news: list[Event] = []
-        if now >= self._flush_at:
-            self._flush_at = now + FLUSH_EVERY
+        if time.monotonic() >= self._flush_at:
+            self._flush_at = time.monotonic() + FLUSH_EVERY
             self._tell("flush", self.experiment)
             self._journal.sync()
             news += self._requests(now)

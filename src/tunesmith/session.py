@@ -86,6 +86,7 @@ def drive(plan: Plan) -> None:
                     host=socket.gethostname(),
                     pid=os.getpid(),
                     retry_failed=plan.retry_failed,
+                    objects={name: plan.space.object_label(name) for name in plan.space.objects},
                 )
             ]
             if journal is None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from .callbacks.view import printable
+from .text import printable
 
 STYLES = {
     "running": "cyan",

@@ -345,7 +345,9 @@ def test_a_wrong_argument_is_refused_at_the_door(arguments, message):
 def test_every_journaled_stop_has_its_reason_in_words():
     run = Run(ASHAScheduler(max_t=20), 1, trials=40).play()
 
-    reasons = [event.reason for event in run.journal if isinstance(event, TrialStopped | TrialCompleted) and event.reason]
+    reasons = [
+        event.reason for event in run.journal if isinstance(event, TrialStopped | TrialCompleted) and event.reason
+    ]
 
     assert reasons
     assert all(reason.startswith(("rung ", "reached max_t = 20")) for reason in reasons)

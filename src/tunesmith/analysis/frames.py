@@ -11,8 +11,9 @@ from ..core.objective import Objective
 from ..core.results import result_dict
 from ..errors import require
 from ..store.reader import JournalReader, fold
-from ..store.results import history, sessions
-from .trial_result import TrialResult, flat
+from ..store.results import history
+from ..text import flat
+from .trial_result import TrialResult
 
 if TYPE_CHECKING:
     from .results import Results
@@ -40,7 +41,7 @@ def trial_table(results: Results) -> Iterator[Row]:
 def history_table(results: Results) -> Iterator[Row]:
     """Yield one row per result that counts: all of its fields, and `config/...`."""
     with JournalReader(results.folder) as reader:
-        opened = sessions(reader)
+        opened = reader.sessions()
         for trial in results:
             config = _config(trial)
             for row in history(reader, trial.id, opened, experiment=results.name, done=trial.status.is_final):

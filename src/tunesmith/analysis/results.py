@@ -6,7 +6,7 @@ Every access takes a fresh look; the table of trials that the journal keeps make
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -17,26 +17,21 @@ from ..core.trial import Status
 from ..errors import ConfigError, TuneError
 from ..store.reader import ExperimentInfo, JournalReader, fold
 from ..store.summary import TrialRow, trial_row
-from .trial_result import TrialResult, described, shown
+from ..text import described, shown
+from .trial_result import TrialResult
 
 SHOWN_TRIALS = 10
 
 
-class Unresolved(str):
-    """An object of a config that only the script which made the search space has; its text says which one."""
-
-    __slots__ = ()
-
-
-def unresolved(config: Any) -> Any:
-    """Return a journaled config with an `Unresolved` in place of each `{"$object": id}`."""
+def labelled(config: Any, labels: Mapping[str, str]) -> Any:
+    """Return a journaled config with text for people in place of each `{"$object": id}`."""
     match config:
         case {"$object": identifier, **rest} if not rest:
-            return Unresolved(f"<object {identifier}>")
+            return labels.get(identifier, identifier)
         case dict():
-            return {key: unresolved(value) for key, value in config.items()}
+            return {key: labelled(value, labels) for key, value in config.items()}
         case list():
-            return [unresolved(value) for value in config]
+            return [labelled(value, labels) for value in config]
     return config
 
 
@@ -45,7 +40,7 @@ class Results(Sequence[TrialResult]):
 
     Args:
         folder: The experiment's folder.
-        resolve: Turns a journaled config into the one the trial was given; the default shows objects by their names.
+        resolve: Turns a journaled config into the one the trial was given; the default shows objects as text.
 
     Raises:
         ExperimentNotFound: There is no experiment in the folder.
@@ -54,8 +49,10 @@ class Results(Sequence[TrialResult]):
 
     def __init__(self, folder: Path | str, *, resolve: Callable[[Config], Config] | None = None) -> None:
         self.folder = Path(folder).absolute()
-        self._resolve = resolve or unresolved
-        created = self._info().created
+        info = self._info()
+        labels = info.session.objects if info.session is not None else {}
+        self._resolve = resolve or (lambda config: labelled(config, labels))
+        created = info.created
         self.name = created.name if created is not None else self.folder.name
 
     # Trials.

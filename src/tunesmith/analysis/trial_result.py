@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,9 @@ from ..core.trial import Status
 from ..errors import require
 from ..layout import trial_folder
 from ..store.reader import JournalReader
-from ..store.results import history, sessions
+from ..store.results import history
 from ..store.summary import TrialRow
+from ..text import described, flat, shown
 from ..worker.checkpoint import Checkpoint
 
 
@@ -75,7 +76,7 @@ class TrialResult:
         """One dict per result, automatic fields included; what a restart has redone counts once."""
         with JournalReader(self._experiment) as reader:
             return history(
-                reader, self.id, sessions(reader), experiment=self._experiment_name, done=self.status.is_final
+                reader, self.id, reader.sessions(), experiment=self._experiment_name, done=self.status.is_final
             )
 
     def _row_of(self, result: Reported | None) -> dict[str, Any]:
@@ -86,7 +87,7 @@ class TrialResult:
             rows = history(
                 reader,
                 self.id,
-                sessions(reader),
+                reader.sessions(),
                 experiment=self._experiment_name,
                 done=self.status.is_final,
                 only=(result.attempt, result.number),
@@ -128,28 +129,3 @@ class TrialResult:
             f"<tr><th>{html.escape(str(name))}</th><td>{html.escape(shown(value))}</td></tr>" for name, value in rows
         )
         return f"<table>{cells}</table>"
-
-
-def flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested config as one dict whose keys are paths: `{"model": {"depth": 3}}` -> `{"model/depth": 3}`."""
-    pairs: dict[str, Any] = {}
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            pairs.update(flat(value, f"{prefix}{key}/"))
-        else:
-            pairs[f"{prefix}{key}"] = value
-    return pairs
-
-
-def described(config: Mapping[str, Any]) -> str:
-    """Return a config in one line."""
-    return ", ".join(f"{name}={shown(value)}" for name, value in flat(config).items()) or "{}"
-
-
-def shown(value: Any) -> str:
-    """Return a value short enough for a line, without control characters."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = getattr(value, "__name__", None) or str(value)
-    text = "".join(character if character.isprintable() else " " for character in text)
-    return text if len(text) <= 40 else text[:37] + "..."

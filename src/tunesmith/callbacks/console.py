@@ -10,8 +10,9 @@ from typing import Any
 
 from ..core.events import Event, Reported, TrialFailed, TrialRequeued
 from ..core.experiment import Experiment
+from ..text import duration
 from .base import Callback, Run
-from .view import Snapshot, View, best_line, config_line, duration, failure_line, summary_lines
+from .view import Snapshot, View, best_line, config_line, failure_line, summary_lines
 
 COLOURS = {
     "running": "cyan",

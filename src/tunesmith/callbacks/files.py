@@ -30,7 +30,6 @@ from ..core.experiment import Experiment
 from ..core.results import Lineage
 from ..core.trial import Trial
 from ..store.reader import JournalReader
-from ..store.results import sessions, trial_events
 from .base import Callback, Run
 from .rows import Batch, Lines
 from .trial_folder import (
@@ -184,11 +183,11 @@ class TrialFiles(Callback):
         if not self._behind:
             return
         with JournalReader(self._run.folder) as reader:
-            opened = sessions(reader)
+            opened = reader.sessions()
             for number in list(self._behind):
                 trial = experiment.trials[number]
                 params = params_text(trial.config, self._run.resolve)
-                lines, errors = replayed(trial_events(reader, number), opened, self._run.name, number)
+                lines, errors = replayed(reader.trial_events(number), opened, self._run.name, number)
                 try:
                     rewrite(self._run.folder, lines, params, errors, done=trial.status.is_final)
                 except OSError as error:

@@ -17,7 +17,6 @@ from ..core.results import Lineage, zero_of
 from ..layout import FILES_WRITTEN, trial_folder
 from ..store.codec import dumps
 from ..store.reader import JournalReader
-from ..store.results import sessions, trial_events
 from .rows import Batch, Lines, columns_of, header, padded
 
 PARAMS = "params.json"
@@ -88,9 +87,9 @@ def rebuild_files(folder: Path, resolve: Callable[[Config], Config] = dict) -> i
     """
     with JournalReader(folder) as reader:
         info = reader.experiment_info()
-        opened, rows = sessions(reader), reader.trial_rows()
+        opened, rows = reader.sessions(), reader.trial_rows()
         for row in rows:
-            lines, errors = replayed(trial_events(reader, row.id), opened, folder.name, row.id)
+            lines, errors = replayed(reader.trial_events(row.id), opened, folder.name, row.id)
             has_params = resolve is dict and (folder / trial_folder(row.id) / PARAMS).exists()
             params = b"" if has_params or not row.attempt else params_text(row.config, resolve)
             if row.attempt or errors:

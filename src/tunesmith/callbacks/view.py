@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from ..core.events import Failure
 from ..core.experiment import Experiment
 from ..core.trial import Status, Trial
 from ..layout import trial_folder
+from ..text import duration, flat, printable, shown
 from .base import Run
 
 STATUS_ORDER = (Status.RUNNING, Status.PENDING, Status.PAUSED, Status.COMPLETED, Status.STOPPED, Status.FAILED)
@@ -177,9 +176,9 @@ def best_line(experiment: Experiment) -> str:
 
 def config_line(run: Run, trial: Trial) -> str:
     """Return what a trial's config has that others may not have: the searched parameters."""
-    flat = dict(_flat(run.resolve(trial.config)))
-    names = [name for name in run.parameters if name in flat] or list(flat)
-    return ", ".join(f"{printable(name)}={shown(flat[name])}" for name in names)
+    values = flat(run.resolve(trial.config))
+    names = [name for name in run.parameters if name in values] or list(values)
+    return ", ".join(f"{printable(name)}={shown(values[name])}" for name in names)
 
 
 def failure_line(failure: Failure) -> str:
@@ -193,38 +192,5 @@ def usage_line(experiment: Experiment) -> str:
     return ", ".join(f"{used:g}/{total:g} {name}" for name, (used, total) in usage.items() if total)
 
 
-def duration(seconds: float) -> str:
-    """Return a time as people say it: `4.2 s`, `3 min 20 s`, `2 h 5 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    return f"{minutes // 60} h {minutes % 60} min"
-
-
-def shown(value: Any) -> str:
-    """Return a value short enough for a line."""
-    if isinstance(value, float):
-        return f"{value:.4g}"
-    text = getattr(value, "__name__", None) or str(value)
-    return printable(text if len(text) <= 40 else text[:37] + "...")
-
-
-def printable(text: str) -> str:
-    """Return `text` without line breaks and control characters, which could play tricks on a terminal."""
-    return "".join(character if character.isprintable() else " " for character in text)
-
-
 def _done(experiment: Experiment) -> int:
     return sum(number for status, number in experiment.counts.items() if status.is_final)
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    pairs: list[tuple[str, Any]] = []
-    for key, value in config.items():
-        if isinstance(value, Mapping) and value:
-            pairs += _flat(value, f"{prefix}{key}/")
-        else:
-            pairs.append((f"{prefix}{key}", value))
-    return pairs

@@ -152,10 +152,9 @@ class Core:
     def _session_opened(self, event: SessionOpened) -> None:
         experiment = self.experiment
         self._emit(event)
-        alive = set(event.alive)
         for trial in experiment.trials:
             # Once per session, so linear is fine.
-            if trial.is_live and (trial.id, trial.attempt) not in alive:
+            if trial.is_live:
                 self._emit(AttemptEnded(at=event.at, trial=trial.id, attempt=trial.attempt, outcome="lost"))
             if trial.status is Status.RUNNING and not trial.is_live:
                 # Also one whose end is the last thing that a repaired journal knows.

@@ -93,8 +93,8 @@ class SessionOpened(Event, frozen=True):
     pid: int = 0
     retry_failed: bool = False
     """Whether this session queues failed trials again."""
-    alive: tuple[tuple[int, int], ...] = ()
-    """(trial, attempt) pairs that outlived the previous session."""
+    objects: dict[str, str] = msgspec.field(default_factory=dict)
+    """What `{"$object": id}` in configs stand for, as text for people."""
 
 
 class NodesChanged(Event, frozen=True):

@@ -228,10 +228,13 @@ class Experiment:
         trial.reason = event.failure.message
 
     def _trial_requeued(self, event: TrialRequeued) -> None:
+        is_second_chance = self.trials[event.trial].status is Status.FAILED
         trial = self._move(event)
         self.paused.pop(trial.id, None)
         trial.reason = event.reason
-        if event.failure is not None:
+        if is_second_chance:
+            trial.failures = 0
+        elif event.failure is not None:
             trial.failures += 1
         self._enqueue(trial)
 

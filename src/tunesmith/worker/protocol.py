@@ -1,7 +1,7 @@
 """The messages between a driver, its agents and their workers. Data only: msgpack, never pickle towards the driver.
 
-(trial, attempt) is on every message; the attempt is the fencing token. The user's function and large constants travel by
-cloudpickle, towards the worker only, once per worker.
+(trial, attempt) is on every message; the attempt is the fencing token. The user's function and large constants travel
+by cloudpickle, towards the worker only, once per worker.
 """
 
 from __future__ import annotations
