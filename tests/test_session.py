@@ -58,6 +58,35 @@ def test_an_experiment_keeps_its_own_seed(tmp_path):
     assert [trial.config for trial in resumed] == [trial.config for trial in whole]
 
 
+def test_a_controller_that_died_before_its_first_word_is_no_reason_to_draw_anew(tmp_path):
+    Journal.create(tmp_path / "e").close()
+    space = {"x": tune.uniform(0, 1)}
+
+    first = session(tmp_path, space=space, num_samples=2, resume="auto", seed=None)
+    again = session(tmp_path, space=space, num_samples=4, resume="auto", seed=None)
+
+    [created] = events(tmp_path, ExperimentCreated)
+    whole = session(tmp_path, space=space, num_samples=4, seed=created.seed, name="f")
+    assert [trial.config for trial in again] == [trial.config for trial in whole]
+    assert len(first) == 4  # the same experiment
+
+
+def test_a_resume_deletes_what_a_crash_has_left_of_checkpoints(tmp_path):
+    def train(config):
+        folder = tune.get_context().trial_folder / "state"
+        folder.mkdir(exist_ok=True)
+        (folder / "state").touch()
+        tune.report({"x": 1}, checkpoint=folder)
+
+    session(tmp_path, train)
+    checkpoints = tmp_path / "e" / "trials" / "00000" / "checkpoints"
+    (checkpoints / ".1-000002.tmp").mkdir()
+    (checkpoints / "1-000002").mkdir()  # whole, and killed before anyone heard of it
+    session(tmp_path, train, resume="auto")
+
+    assert [path.name for path in checkpoints.iterdir()] == ["1-000001"]
+
+
 def test_two_sessions_of_one_experiment_do_not_mix(tmp_path):
     session(tmp_path)
     journal = Journal.open(tmp_path / "e")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 JOURNAL = "journal.db"
 LOCK = "journal.lock"
+DAMAGED = "journal.damaged-"
+"""What the damaged journals begin with that a repair has kept."""
 TRIALS = "trials"
 CHECKPOINTS = "checkpoints"
 FILES_WRITTEN = f"{TRIALS}/.written"

@@ -22,6 +22,7 @@ from .errors import ConfigError
 from .executors.base import Executor, Job
 from .loop import Loop
 from .space.space import Space
+from .store.checkpoints import prune
 from .store.journal import Journal
 from .store.reader import JournalReader
 from .trainables import Bound, name_of
@@ -91,9 +92,13 @@ def drive(plan: Plan) -> None:
             ]
             if journal is None:
                 journal = _new_journal(plan.folder)
-                opening.insert(0, _created(plan, seed))
             elif plan.objective is not None:
                 journal.summarize(experiment)
+            if past:
+                prune(plan.folder, past)
+            else:
+                # Also where an earlier controller died before it wrote a word.
+                opening.insert(0, _created(plan, seed))
             invocation.record(plan.folder)
             loop = Loop(
                 core=Core(

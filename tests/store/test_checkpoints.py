@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from tunesmith.core.events import AttemptEnded, CheckpointDropped, Placement, Reported, TrialLaunched
 from tunesmith.errors import JournalError
 from tunesmith.layout import checkpoint_folder
 from tunesmith.store.checkpoints import discard, prune
@@ -81,7 +82,7 @@ def test_a_link_out_of_the_experiment_is_not_followed(tmp_path: Path, linked: st
 
     with pytest.raises(JournalError, match="replaced a folder by a link"):
         discard(experiment, reference)
-    assert prune(experiment) == []
+    assert prune(experiment, [launched(1)]) == []
 
     assert everything(outside) == before
     assert (outside / f"{reference}.tmp").exists()
@@ -96,8 +97,10 @@ def test_an_experiment_that_is_reached_by_a_link_is_fine(tmp_path: Path):
     assert everything(tmp_path / "real") == []
 
 
-def test_what_cut_off_commits_left_is_pruned_and_the_rest_stays(tmp_path: Path):
-    good = checkpoint(tmp_path, 1, 1, 1)
+def test_what_a_crash_has_left_is_pruned_and_the_rest_stays(tmp_path: Path):
+    good, unread, file = checkpoint(tmp_path, 1, 1, 1), checkpoint(tmp_path, 1, 1, 5), checkpoint(tmp_path, 1, 2, 2)
+    dropped, unreported = checkpoint(tmp_path, 1, 1, 7), checkpoint(tmp_path, 1, 1, 8)
+    other = checkpoint(tmp_path, 2, 1, 1)  # of a trial that was never launched: not looked at
     checkpoints = (tmp_path / good).parent
     outside = tmp_path / "outside"
     outside.mkdir()
@@ -106,10 +109,38 @@ def test_what_cut_off_commits_left_is_pruned_and_the_rest_stays(tmp_path: Path):
     (checkpoints / "1-000003.tmp-discarded").mkdir()
     (checkpoints / "file.tmp").touch()
     (checkpoints / "link.tmp").symlink_to(outside)
+    (checkpoints / "notes").touch()
+    events = [
+        launched(1),
+        *(reported(1, reference) for reference in (good, unread, dropped)),
+        CheckpointDropped(at=0, trial=1, checkpoint=unread, reason="it cannot be read"),
+        CheckpointDropped(at=0, trial=1, checkpoint=dropped),
+        AttemptEnded(at=0, trial=1, attempt=1, outcome="halted", checkpoint=f"{file}/deep"),
+    ]
 
-    assert sorted(path.name for path in prune(tmp_path)) == [
-        ".1-000002.tmp", "1-000003.tmp-discarded", "file.tmp", "link.tmp",
-    ]  # fmt: skip
-    assert [path.name for path in checkpoints.iterdir()] == ["1-000001"]
+    pruned = {path.name for path in prune(tmp_path, events)}
+
+    cut_off = {".1-000002.tmp", "1-000003.tmp-discarded", "file.tmp", "link.tmp"}
+    assert pruned == cut_off | {Path(dropped).name, Path(unreported).name}
+    kept = {Path(reference).name for reference in (good, unread, file)}
+    assert {path.name for path in checkpoints.iterdir()} == kept | {"notes"}
+    assert (tmp_path / other).exists()
     assert outside.exists()
-    assert prune(tmp_path) == []
+    assert prune(tmp_path, events) == []
+
+
+def test_beside_a_damaged_journal_no_whole_checkpoint_is_pruned(tmp_path: Path):
+    unknown = checkpoint(tmp_path, 1, 1, 1)
+    (tmp_path / unknown).with_name(".1-000002.tmp").mkdir()
+    (tmp_path / "journal.damaged-1.db").touch()
+
+    assert [path.name for path in prune(tmp_path, [launched(1)])] == [".1-000002.tmp"]
+    assert (tmp_path / unknown).exists()
+
+
+def launched(trial: int) -> TrialLaunched:
+    return TrialLaunched(at=0, trial=trial, attempt=1, placement=Placement("here", {"cpu": 1}))
+
+
+def reported(trial: int, reference: str) -> Reported:
+    return Reported(at=0, trial=trial, attempt=1, number=1, metrics={}, checkpoint=reference)

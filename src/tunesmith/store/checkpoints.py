@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
+from ..core.events import AttemptEnded, CheckpointDropped, Event, Reported, TrialLaunched
 from ..errors import JournalError
-from ..layout import CHECKPOINTS, TRIALS, checkpoint_container
+from ..layout import CHECKPOINTS, DAMAGED, TRIALS, checkpoint_container, trial_folder
 
 _CONTAINER = re.compile(rf"{TRIALS}/\d+/{CHECKPOINTS}/\d+-\d+")
 _DISCARDED = ".tmp-discarded"
@@ -36,19 +38,48 @@ def discard(experiment_folder: Path, reference: str) -> None:
     shutil.rmtree(going)
 
 
-def prune(experiment_folder: Path) -> list[Path]:
-    """Delete what commits and discards that were cut off have left (`*.tmp*`); return what was deleted.
+def prune(experiment_folder: Path, events: Iterable[Event]) -> list[Path]:
+    """Delete what a crash has left, and return it: half a checkpoint, and a whole one that nothing refers to.
 
     Only while no attempt of the experiment is alive: a commit under way looks the same.
+
+    Args:
+        experiment_folder: The experiment's folder.
+        events: All events of its journal.
     """
-    left = sorted(experiment_folder.glob(f"{TRIALS}/*/{CHECKPOINTS}/*.tmp*"))
-    pruned = [path for path in left if not _is_led_astray(experiment_folder, path.parent)]
+    needed: set[str] = set()
+    launched: set[int] = set()
+    for event in events:
+        match event:
+            case TrialLaunched():
+                launched.add(event.trial)
+            case Reported(checkpoint=str() as reference) | AttemptEnded(checkpoint=str() as reference):
+                needed.add(_container_name(reference))
+            case CheckpointDropped(reason=""):
+                # One that was dropped because it could not be read stays: perhaps only a package is missing.
+                needed.discard(_container_name(event.checkpoint))
+    # What a repaired journal no longer knows may be all that is left of it.
+    keeps_unknown = any(experiment_folder.glob(f"{DAMAGED}*"))
+    pruned = []
+    for trial in sorted(launched):
+        checkpoints = experiment_folder / trial_folder(trial) / CHECKPOINTS
+        if not checkpoints.is_dir() or _is_led_astray(experiment_folder, checkpoints):
+            continue
+        for path in sorted(checkpoints.iterdir()):
+            name = path.relative_to(experiment_folder).as_posix()
+            is_whole = _CONTAINER.fullmatch(name) is not None and not path.is_symlink()
+            if ".tmp" in path.name or (is_whole and name not in needed and not keeps_unknown):
+                pruned.append(path)
     for path in pruned:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink()
     return pruned
+
+
+def _container_name(reference: str) -> str:
+    return "/".join(reference.split("/")[:4])
 
 
 def _container(experiment_folder: Path, reference: str) -> Path:

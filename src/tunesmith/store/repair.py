@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.experiment import Experiment
 from ..errors import ExperimentNotFound
-from ..layout import JOURNAL
+from ..layout import DAMAGED, JOURNAL
 from .faults import damage, intact_events
 from .journal import Journal
 from .lock import Lock
@@ -56,7 +56,7 @@ def _rebuild(folder: Path, workshop: Path) -> int:
 
 def _exchange(folder: Path, rebuilt: Path) -> None:
     damaged = folder / JOURNAL
-    kept = next(path for n in count(1) if not (path := folder / f"journal.damaged-{n}.db").exists())
+    kept = next(path for n in count(1) if not (path := folder / f"{DAMAGED}{n}.db").exists())
     # Links take no room: the disk may be full.
     os.link(damaged, kept)
     log = Path(f"{damaged}-wal")
