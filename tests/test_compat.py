@@ -120,6 +120,20 @@ def test_experiments_come_from_files(quietly, tmp_path, monkeypatch, suffix):
     assert {trial.reason for trial in trials} == {"training_iteration = 2 has reached 2"}
 
 
+def test_what_a_file_runs_lies_beside_it(tmp_path, monkeypatch):
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "beside_it.py").write_text("def train(config):\n    return {'mean_accuracy': 1}\n")
+    specs = {"a": {"run": "beside_it.py:train"}, "b": {"run": "beside_it:train"}}
+    (folder / "experiment.json").write_text(json.dumps(specs))
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.chdir(tmp_path)
+
+    trials = tune.run_experiments(experiments_from_file("elsewhere/experiment.json"), verbose=False)
+
+    assert [trial.metrics["mean_accuracy"] for trial in trials] == [1, 1]
+
+
 WRONG_SPECS = [
     ({"e": {"run": train, "config": {"x": {"eval": "spec.config.y * 2"}}}}, "text in a file is never run as code."),
     ({"e": {"run": train, "config": {"x": {"uniform": [1]}}}}, "space['x']: {'uniform': [1]}: uniform takes (low"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -122,6 +123,8 @@ class Experiment:
 def experiments_from_file(path: str | os.PathLike[str]) -> list[Experiment]:
     """Return the experiments in a JSON or YAML file: `{"name": {"run": ..., "config": {...}, ...}, ...}`.
 
+    "run" names a function: "module:function", or "file.py:function" with the file's path seen from the JSON file.
+
     Raises:
         ConfigError: The file cannot be read as that; the message says where.
     """
@@ -143,7 +146,14 @@ def experiments_from_file(path: str | os.PathLike[str]) -> list[Experiment]:
         raise
     if not isinstance(specs, dict) or not specs:
         raise ConfigError(f'{file} must hold {{"experiment name": {{"run": ..., "config": {{...}}}}}}.')
-    return [Experiment.from_json(name, spec) for name, spec in specs.items()]
+    if str(file.parent.resolve()) not in sys.path:
+        sys.path.insert(0, str(file.parent.resolve()))  # what it runs may lie beside it
+    experiments = [Experiment.from_json(name, spec) for name, spec in specs.items()]
+    for experiment in experiments:
+        run = experiment.arguments["trainable"]
+        if isinstance(run, str) and (file.parent / run.rpartition(":")[0]).is_file():
+            experiment.arguments["trainable"] = str(file.parent.resolve() / run)
+    return experiments
 
 
 def run_experiments(

@@ -137,18 +137,24 @@ def imported(reference: str) -> Any:
         ConfigError: It cannot be imported; the message says why.
     """
     module_name, _, name = reference.rpartition(":")
+    path: Path | None = None
     if module_name.endswith(".py"):
-        path = Path(module_name)
-        sys.path.insert(0, str(path.parent.resolve()))
+        path = Path(module_name).resolve()
+        if not path.is_file():
+            raise ConfigError(f"{reference!r} cannot be imported: there is no file {path}.")
+        sys.path.insert(0, str(path.parent))
         module_name = path.stem
     elif "" not in sys.path and str(Path.cwd()) not in sys.path:
         # A command on the path has its own folder there, not the one its user stands in.
         sys.path.insert(0, str(Path.cwd()))
     try:
-        found: Any = importlib.import_module(module_name)
+        module = importlib.import_module(module_name)
+        if path is not None and Path(module.__file__ or "").resolve() != path:
+            raise ImportError(f"another module is called {module_name!r} too; rename the file")
+        found: Any = module
         for part in name.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:  # the module is the user's code, and may fail as it likes
         raise ConfigError(f"{reference!r} cannot be imported: {type(error).__name__}: {error}") from error
     return found
 
