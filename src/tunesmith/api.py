@@ -20,6 +20,7 @@ from .analysis.results import Results
 from .callbacks.base import Callback
 from .callbacks.console import console
 from .callbacks.files import TrialFiles
+from .callbacks.missing_metric import MissingMetric
 from .core.engine import Limits
 from .core.objective import Objective
 from .core.policy import Policy, Scheduler, Searcher
@@ -171,7 +172,12 @@ def run(
         stopper=_unused(as_stopper(stop)),
         limits=limits,
         executor=chosen_executor,
-        callbacks=[TrialFiles(), *console(arguments.verbosity(verbose)), *arguments.callback_list(callbacks)],
+        callbacks=[
+            TrialFiles(),
+            MissingMetric(),
+            *console(arguments.verbosity(verbose)),
+            *arguments.callback_list(callbacks),
+        ],
         seed=new_seed,
         request=request,
         request_of=request_of,
