@@ -53,6 +53,9 @@ from .policy import (
 )
 from .trial import Status, Trial
 
+# Looking a member up in its class is slow, and `_reported` runs for every result.
+_RUNNING, _PAUSED = Status.RUNNING, Status.PAUSED
+
 ALIKE_FAILURES = 5
 """With `fail_fast="auto"`: so many first failures that are alike, and not one result, end the session."""
 LOST_WITHOUT_PROGRESS = 3
@@ -199,11 +202,11 @@ class Core:
     def _reported(self, event: Reported) -> None:
         experiment = self.experiment
         trial = experiment.trials[event.trial]
-        is_current = trial.is_live and event.attempt == trial.attempt and event.number > trial.number
-        if not is_current or trial.status.is_final:
-            return  # Late, of an older attempt, or doubled: what it could change is already decided.
+        is_current = trial.placement is not None and event.attempt == trial.attempt and event.number > trial.number
         # One that was asked to pause goes on until it hears of it. What it reports counts, and may end it for good.
-        is_pausing = trial.status is Status.PAUSED
+        is_pausing = trial.status is _PAUSED
+        if not is_current or (trial.status is not _RUNNING and not is_pausing):
+            return  # Late, of an older attempt, or doubled: what it could change is already decided.
         self._emit(event)
         if event.checkpoint is not None:
             self._drop_unneeded_checkpoints(trial)

@@ -35,6 +35,8 @@ from .objective import WORST, Objective
 from .resources import Pool
 from .trial import NEW_TRIAL, TRANSITIONS, Status, Trial
 
+_RUNNING = Status.RUNNING  # looking a member up in its class is slow, and `_reported` runs for every result
+
 Shape = tuple[tuple[str, float], ...] | None
 """A request as a key; None stands for the experiment's default request."""
 
@@ -149,7 +151,7 @@ class Experiment:
 
     def _reported(self, event: Reported) -> None:
         trial = self.trials[event.trial]
-        if trial.status is not Status.RUNNING:
+        if trial.status is not _RUNNING:
             trial.moved(event)
         if event.attempt != trial.attempt or trial.placement is None:
             raise IllegalTransition(f"trial {trial.id}: a report of attempt {event.attempt}, which is not running.")

@@ -8,6 +8,7 @@ from ..errors import ConfigError
 from .events import Result
 
 WORST = float("inf")
+_NUMBERS = (int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +30,12 @@ class Objective:
 
     def loss(self, result: Result) -> float:
         """Return the result's value with lower being better; inf when it is nan, infinite, no number or missing."""
+        value = result.metrics.get(self.metric)
+        if type(value) is float:  # nearly always, and this is asked for every result
+            loss = -value if self.mode == "max" else value
+            return loss if -WORST < loss < WORST else WORST
         value = result.value(self.metric)
-        if not isinstance(value, int | float):
+        if not isinstance(value, _NUMBERS):
             return WORST
         try:
             loss = float(-value if self.mode == "max" else value)
