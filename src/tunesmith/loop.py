@@ -23,6 +23,7 @@ from .core.policy import Searcher
 from .errors import JournalFull, TuneError
 from .executors.base import Executor
 from .store.checkpoints import discard
+from .store.disks import check_room
 from .store.journal import Journal
 from .store.requests import read_requests
 
@@ -30,6 +31,8 @@ FLUSH_EVERY = 0.5
 """Seconds between two looks of the callbacks, and of the loop for requests from other processes."""
 FULL_DISK_RETRY = 1.0
 """Seconds between two tries to write to a full disk."""
+MOST_HELD_BACK = 20_000
+"""While the disk is full, so many events are read ahead; then hardly any."""
 
 
 class Loop:
@@ -102,29 +105,36 @@ class Loop:
             for command in step.commands:
                 if isinstance(command, Proceed):
                     self._executor.proceed(command)
-            self._remember(step.events)
+            self._remember(step.events, launches=any(isinstance(command, Start) for command in step.commands))
             if step.events:
                 self._tell("handle", step.events, self.experiment)
             suggested = self._perform(step.commands)
             step = self.core.handle(*suggested) if suggested else Step()
 
-    def _remember(self, events: Sequence[Event]) -> None:
+    def _remember(self, events: Sequence[Event], *, launches: bool) -> None:
+        """Journal the events; while the disk is full, wait for room."""
         if not events:
             return
-        told = False
+        tries = 0
         while True:
             try:
+                if launches and not self._interrupts:
+                    # The journal may have room left where a trial that starts now has none, and would fail of that.
+                    check_room(self._run.folder)
                 self._journal.append(events, self.experiment)
                 break
             except JournalFull as error:
                 if self._interrupts:
                     raise
-                if not told:
-                    told = True
+                if not tries:
                     self._say(f"{error} No new trial starts, and nothing is lost: it goes on once there is room.")
-                # Workers stand still once their channel is full; what they have sent so far is kept for the next turn.
-                self._held_back += self._executor.wait(self._executor.now() + FULL_DISK_RETRY)
-        if told:
+                # Read so slowly that workers stand still as soon as their channels are full, yet often enough for them
+                # to see that somebody is there. What they have sent is kept for the next turn.
+                if len(self._held_back) < MOST_HELD_BACK or tries % 60 == 0:
+                    self._held_back += self._executor.wait(self._executor.now())
+                time.sleep(FULL_DISK_RETRY)
+                tries += 1
+        if tries:
             self._say("There is room on the disk again; the experiment goes on.")
 
     def _perform(self, commands: Sequence[Command]) -> list[Event]:

@@ -1,8 +1,14 @@
-"""What kind of disk a folder lies on."""
+"""What kind of disk a folder lies on, and whether it is full."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from ..errors import JournalFull
+
+LEAST_ROOM = 2**20
+"""A disk with fewer free bytes is full: what a trial saves would not fit any more."""
 
 NETWORK = frozenset({
     "nfs", "nfs4", "cifs", "smb3", "smbfs", "lustre", "gpfs", "beegfs", "ceph", "afs", "9p", "panfs", "orangefs",
@@ -27,3 +33,16 @@ def network_disk(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str 
         if len(mount.parts) >= found and place.is_relative_to(mount):
             found, kind = len(mount.parts), name
     return kind if kind in NETWORK else None
+
+
+def check_room(folder: Path) -> None:
+    """Check that the disk of `folder` has room for more than the next few lines.
+
+    Raises:
+        JournalFull: It has not.
+    """
+    disk = os.statvfs(folder)
+    free = disk.f_frsize * (disk.f_bavail if os.geteuid() else disk.f_bfree)
+    # A file system that counts no blocks does not tell.
+    if disk.f_blocks and free < LEAST_ROOM:
+        raise JournalFull(f"the disk of {folder} is full ({free:,} bytes are free). Make room on it.")
