@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from .events import Config, Placement
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(msgspec.Struct, frozen=True):
     """How far a trial had come at the checkpoint that an attempt starts from; all zero without one."""
 
     number: int = 0
@@ -17,15 +16,13 @@ class Progress:
     episodes: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Suggest:
+class Suggest(msgspec.Struct, frozen=True):
     """Ask the searcher for `count` configs."""
 
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class Start:
+class Start(msgspec.Struct, frozen=True):
     """Run an attempt."""
 
     trial: int
@@ -35,11 +32,10 @@ class Start:
     until: float
     """The lease: the value of the scheduler's time attribute at which the worker first waits for a verdict."""
     checkpoint: str | None = None
-    progress: Progress = field(default_factory=Progress)
+    progress: Progress = Progress()
 
 
-@dataclass(frozen=True, slots=True)
-class Proceed:
+class Proceed(msgspec.Struct, frozen=True):
     """Let a waiting attempt go on up to `until`."""
 
     trial: int
@@ -47,8 +43,7 @@ class Proceed:
     until: float
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(msgspec.Struct, frozen=True):
     """End an attempt cleanly at its next report; `save` asks a class trainable for a checkpoint."""
 
     trial: int
@@ -56,8 +51,7 @@ class Halt:
     save: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kill:
+class Kill(msgspec.Struct, frozen=True):
     """End an attempt by force: SIGTERM, then SIGKILL to its whole process tree after `grace` seconds."""
 
     trial: int
@@ -65,8 +59,7 @@ class Kill:
     grace: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Discard:
+class Discard(msgspec.Struct, frozen=True):
     """Delete a checkpoint that nothing needs any more; the path is relative to the experiment's folder."""
 
     checkpoint: str

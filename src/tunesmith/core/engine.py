@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 from ..errors import ResourceError, TuneError
 from .commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
@@ -62,8 +63,7 @@ LOST_WITHOUT_PROGRESS = 3
 """An attempt that is lost is nobody's fault; a trial that is lost so often without a result in between has failed."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What a session allows. Times are seconds; None is no bound."""
 
     max_failures: int = 0
@@ -85,12 +85,11 @@ class Limits:
     """Whether a nan objective fails the trial; otherwise it ranks worst."""
 
 
-@dataclass(frozen=True, slots=True)
-class Step:
+class Step(msgspec.Struct, frozen=True):
     """What one turn decided: events to be journaled, then commands to be carried out."""
 
-    events: list[Event] = field(default_factory=list)
-    commands: list[Command] = field(default_factory=list)
+    events: list[Event] = msgspec.field(default_factory=list)
+    commands: list[Command] = msgspec.field(default_factory=list)
 
 
 class Core:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import msgspec
 
 from ..errors import ConfigError
 from .events import Result
@@ -11,8 +11,7 @@ WORST = float("inf")
 _NUMBERS = (int, float)
 
 
-@dataclass(frozen=True, slots=True)
-class Objective:
+class Objective(msgspec.Struct, frozen=True):
     """A metric and the direction that is better.
 
     Raises:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from .events import Config, Event, Result
 
@@ -23,27 +24,23 @@ FOREVER = float("inf")
 ONE_RESULT = float("-inf")
 
 
-@dataclass(frozen=True, slots=True)
-class Continue:
+class Continue(msgspec.Struct, frozen=True):
     """Let the trial go on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
+class Pause(msgspec.Struct, frozen=True):
     """End the attempt and keep the trial for later."""
 
     reason: str = "paused by the scheduler"
 
 
-@dataclass(frozen=True, slots=True)
-class Stop:
+class Stop(msgspec.Struct, frozen=True):
     """End the trial early: it is not worth going on."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Complete:
+class Complete(msgspec.Struct, frozen=True):
     """End the trial: it has had all that it was to get."""
 
     reason: str
@@ -53,20 +50,17 @@ Decision = Continue | Pause | Stop | Complete
 CONTINUE = Continue()
 
 
-@dataclass(frozen=True, slots=True)
-class New:
+class New(msgspec.Struct, frozen=True):
     """Give the free resources to the next trial in the queue (or to a new suggestion)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Resume:
+class Resume(msgspec.Struct, frozen=True):
     """Give them to this paused trial."""
 
     trial: int
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """Give them to nobody for now."""
 
 
