@@ -8,7 +8,7 @@ import pytest
 import tunesmith
 
 NAMES = """
-    ASHAScheduler AsyncHyperBandScheduler BasicVariantGenerator Callback Checkpoint CheckpointConfig CombinedStopper
+    ASHAScheduler AsyncHyperBandScheduler BasicVariantGenerator Callback Checkpoint CheckpointConfig CombinedStopper Complete
     ConfigError Continue ExecutorError Executor Experiment ExperimentExists ExperimentNotFound ExperimentPlateauStopper
     FIFOScheduler FailureConfig FunctionStopper InlineExecutor JournalDamaged JournalError JournalLocked LocalExecutor
     MaximumIterationStopper MedianStoppingRule MissingExtra New NoopStopper Pause ReportError ResourceError Results
