@@ -100,16 +100,26 @@ class Loop:
             self._carry_out(core.tick(now))
 
     def _carry_out(self, step: Step) -> None:
-        while step.events or step.commands:
-            # A trial that may go on need not wait for the disk: what it does next is done again after a crash anyway.
-            for command in step.commands:
-                if isinstance(command, Proceed):
-                    self._executor.proceed(command)
-            self._remember(step.events, launches=any(isinstance(command, Start) for command in step.commands))
-            if step.events:
-                self._tell("handle", step.events, self.experiment)
-            suggested = self._perform(step.commands)
-            step = self.core.handle(*suggested) if suggested else Step()
+        step = self._with_suggestions(step)
+        for command in step.commands:
+            if isinstance(command, Proceed):
+                # A trial that may go on need not wait for the disk: what it does next is done again after a crash.
+                self._executor.proceed(command)
+        self._remember(step.events, launches=any(isinstance(command, Start) for command in step.commands))
+        if step.events:
+            self._tell("handle", step.events, self.experiment)
+        for command in step.commands:
+            act = self._act.get(type(command))
+            if act is not None:
+                act(command)
+
+    def _with_suggestions(self, step: Step) -> Step:
+        """Return the step together with what follows from the searcher's answers, so that a turn is one transaction."""
+        whole = step
+        while suggested := [self._suggest(command.count) for command in step.commands if isinstance(command, Suggest)]:
+            step = self.core.handle(*suggested)
+            whole = Step(whole.events + step.events, whole.commands + step.commands)
+        return whole
 
     def _remember(self, events: Sequence[Event], *, launches: bool) -> None:
         """Journal the events; while the disk is full, wait for room."""
@@ -136,16 +146,6 @@ class Loop:
                 tries += 1
         if tries:
             self._say("There is room on the disk again; the experiment goes on.")
-
-    def _perform(self, commands: Sequence[Command]) -> list[Event]:
-        """Carry out a step's commands; return what the searcher proposed, if it was asked."""
-        suggested: list[Event] = []
-        for command in commands:
-            if isinstance(command, Suggest):
-                suggested.append(self._suggest(command.count))
-            elif not isinstance(command, Proceed):
-                self._act[type(command)](command)
-        return suggested
 
     def _suggest(self, count: int) -> Event:
         configs = tuple(self._searcher.suggest(count, self.experiment))

@@ -54,9 +54,7 @@ def test_metrics_can_be_given_by_keyword_and_both_ways(attempt):
 def test_a_name_given_both_ways_is_an_error(attempt):
     run = attempt(lambda config: report({"loss": 1.0}, loss=2.0))
 
-    assert run.ended.message == (
-        "ReportError: metric 'loss' is given twice: in the dict and by keyword. Give it once."
-    )
+    assert run.ended.message == ("ReportError: metric 'loss' is given twice: in the dict and by keyword. Give it once.")
 
 
 def test_a_report_waits_at_the_leases_end_and_goes_on_with_the_next_lease(attempt, go):

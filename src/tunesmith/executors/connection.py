@@ -102,4 +102,3 @@ def thread_settings(environment: Mapping[str, str]) -> tuple[dict[str, str], dic
     """
     own = {name: environment[name] for name in system.THREAD_VARIABLES if name in environment}
     return own, {**environment, **dict.fromkeys(system.THREAD_VARIABLES, "1")}
-

@@ -210,4 +210,3 @@ def _overrides(trainable: type[Trainable], name: str) -> bool:
 
 def _overrides_either(trainable: type[Trainable], new: str, early: str) -> bool:
     return _overrides(trainable, new) or _overrides(trainable, early)
-

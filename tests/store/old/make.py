@@ -1,6 +1,6 @@
 """Make `<version>.db` and `<version>.events` here: the small run as this build writes it. Once per release.
 
-    python tests/store/old/make.py
+python tests/store/old/make.py
 """
 
 from __future__ import annotations
