@@ -10,8 +10,8 @@ import tunesmith
 NAMES = """
     ASHAScheduler AsyncHyperBandScheduler BasicVariantGenerator Callback Checkpoint CheckpointConfig CombinedStopper
     Complete ConfigError Continue ExecutorError Executor Experiment ExperimentExists ExperimentNotFound
-    ExperimentPlateauStopper FIFOScheduler FailureConfig FunctionStopper InlineExecutor JournalDamaged JournalError JournalLocked
-    LocalExecutor
+    ExperimentPlateauStopper FIFOScheduler FailureConfig FunctionStopper InlineExecutor JournalDamaged JournalError
+    JournalLocked LocalExecutor
     MaximumIterationStopper MedianStoppingRule MissingExtra New NoopStopper Pause ReportError ResourceError Results
     Resume RunConfig Scheduler Searcher SimulatedExecutor SpaceError Stop Stopper TargetStopper ThresholdStopper
     TimeoutStopper Trainable TrialPlateauStopper TrialResult TrialsFailed TuneConfig TuneError Tuner Wait __version__
