@@ -4,6 +4,7 @@ Tunes a classifier on the digits under ASHA and keeps the live display's last fu
 """
 
 import io
+import os
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -19,7 +20,7 @@ import tunesmith as tune
 from tunesmith.callbacks.console import Display, screen, summary
 from tunesmith.core.trial import Status
 
-PICTURE = Path(__file__).with_name("display.svg")
+PICTURE = Path(__file__).resolve().with_name("display.svg")
 
 
 class Photographer(Display):
@@ -54,6 +55,7 @@ def train(config, data):
 
 
 if __name__ == "__main__":
+    os.chdir(mkdtemp())
     x, y = load_digits(return_X_y=True)
     data = train_test_split(StandardScaler().fit_transform(x), y, test_size=0.3, random_state=0, stratify=y)
     tune.run(
@@ -69,7 +71,7 @@ if __name__ == "__main__":
         scheduler=tune.ASHAScheduler(max_t=27, reduction_factor=3),
         seed=1,
         name="digits",
-        storage_path=mkdtemp(),
+        storage_path="results",
         verbose=0,
         callbacks=[Photographer()],
     )

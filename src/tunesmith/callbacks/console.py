@@ -166,15 +166,15 @@ def screen(snapshot: Snapshot) -> Any:
     if snapshot.seconds_left is not None:
         head.append(f", about {duration(snapshot.seconds_left)} left", "dim")
     head.append(f"   {snapshot.results:,} results, {snapshot.results_per_second:,.1f}/s   {snapshot.resources}", "dim")
-    counts = Text("trials  ")
+    counts = Text()
     if snapshot.wanted is not None:
         counts.append(f"{snapshot.done}/{snapshot.wanted} done   ")
     for status, number in snapshot.counts:
         counts.append(f"{number} {status}  ", COLOURS.get(status, ""))
-    parts: list[Any] = [head]
-    if snapshot.wanted is not None:
-        parts.append(ProgressBar(total=max(1, snapshot.wanted), completed=snapshot.done, width=60))
-    parts.append(counts)
+    trials = Table.grid(padding=(0, 2, 0, 0))
+    bar = ProgressBar(total=max(1, snapshot.wanted or 1), completed=snapshot.done, width=40)
+    trials.add_row(*([Text("trials"), bar, counts] if snapshot.wanted is not None else [Text("trials"), counts]))
+    parts: list[Any] = [head, trials]
     if snapshot.best:
         parts.append(
             Text.assemble(

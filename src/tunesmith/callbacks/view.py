@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..core.events import Failure
 from ..core.experiment import Experiment
@@ -144,7 +146,7 @@ def summary_lines(run: Run, experiment: Experiment) -> list[tuple[str, str]]:
         lines.append(("failed", f"trial {trial.id}: {failure_line(trial.failure)} ({trial_folder(trial.id)})"))
     if len(failed) > 3:
         lines.append(("failed", f"... and {len(failed) - 3} more"))
-    lines.append(("results", str(run.folder)))
+    lines.append(("results", short_path(run.folder)))
     if finished is None or finished.reason != "completed":
         lines.append(("go on", run.resume_command))
     return lines
@@ -194,3 +196,8 @@ def usage_line(experiment: Experiment) -> str:
 
 def _done(experiment: Experiment) -> int:
     return sum(number for status, number in experiment.counts.items() if status.is_final)
+
+
+def short_path(folder: Path) -> str:
+    """Return a path as it is shortest for somebody who stands where this process does."""
+    return min(str(folder), os.path.relpath(folder), key=len)
