@@ -68,7 +68,8 @@ class Drive:
         return started()[-1]
 
     def output(self, trial: int = 0, name: str = "stdout") -> str:
-        return (self.folder / trial_folder(trial) / name).read_text()
+        file = self.folder / trial_folder(trial) / name
+        return file.read_text() if file.exists() else ""
 
 
 @pytest.fixture

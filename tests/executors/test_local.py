@@ -323,6 +323,69 @@ def test_a_second_attempt_appends_to_its_trials_output(drive):
     assert driver.output(0) == "first\nsecond\n"
 
 
+def test_what_a_running_trial_prints_can_be_read_before_it_ends(drive, way):
+    def prints_and_waits(config):
+        from tunesmith.worker.session import report
+
+        print("so far so good")
+        report({"a": 1})
+
+    driver = drive(prints_and_waits, **way)
+    driver.start(0, until=ONE_RESULT)
+    file = driver.folder / "trials/00000/stdout"
+    deadline = time.monotonic() + 30
+    while not file.exists() or not file.read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+    assert driver.output(0) == "so far so good\n"
+    driver.executor.halt(Halt(0, 1))
+    driver.ended()
+    assert driver.output(0) == "so far so good\n"
+
+
+@pytest.mark.parametrize("by", ["itself", "close"])
+def test_the_last_words_of_a_killed_trial_are_kept(drive, way, by):
+    def dies(config):
+        import os
+        import signal
+        import time
+
+        from tunesmith.worker.session import report
+
+        os.write(2, b"half a line")
+        report({"a": 1})
+        if config["by"] == "itself":
+            os.kill(os.getpid(), signal.SIGKILL)
+        time.sleep(600)
+
+    driver = drive(dies, **way)
+    driver.start(0, by=by)
+    driver.until(lambda: driver.results())
+    if by == "itself":
+        driver.ended()
+    else:
+        driver.executor.close()
+
+    assert driver.output(0, "stderr") == "half a line"
+
+
+def test_output_that_a_trial_has_turned_elsewhere_is_turned_back_for_the_next_one(drive, way):
+    def turns_away(config):
+        import os
+
+        print("seen", config["word"])
+        descriptor = os.open("/dev/null", os.O_WRONLY)
+        os.dup2(descriptor, 1)
+        print("unseen", config["word"])
+
+    driver = drive(turns_away, **way)
+    for trial, word in enumerate(("one", "two")):
+        driver.end_of(trial, word=word)
+
+    assert [driver.output(trial) for trial in (0, 1)] == ["seen one\n", "seen two\n"]
+
+
 def test_random_numbers_differ_between_trials_and_repeat_for_the_same_attempt(drive, way):
     def draws(config):
         import random

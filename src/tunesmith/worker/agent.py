@@ -21,6 +21,7 @@ from types import FrameType
 import msgspec
 
 from . import process, system
+from .output import NAMES, Output
 from .process import shape_of, shape_variables
 from .protocol import Assignment, End, Ended, Go, Message
 from .supervised import Worker
@@ -45,6 +46,8 @@ from .wire import (
 QUEUE_LIMIT = 1 << 20
 """Workers are not read while this much waits to be sent to the driver: they block, nothing is lost."""
 BEAT = 1.0
+MOST_OUTPUT = 1 << 26
+"""Of what is printed, so much is written to files between two beats, lest a slow disk holds everything up."""
 EXIT_GRACE = 5.0
 """How long a worker may take to be gone after its attempt has ended."""
 
@@ -191,6 +194,7 @@ class Agent:
             self._send(Ended(assignment.trial, assignment.attempt, "lost", "lost", message))
             return
         worker.trial, worker.attempt = assignment.trial, assignment.attempt
+        worker.folder = f"{assignment.experiment_folder}/{assignment.trial_folder}"
         worker.is_kill_ordered = False
         self._running[worker.trial, worker.attempt] = worker
         self._send(Started(worker.trial, worker.attempt, worker.pid, self._host))
@@ -209,6 +213,7 @@ class Agent:
     def _fork(self, assignment: Assignment) -> Worker:
         assert self._setup is not None
         ours, its = socket.socketpair()
+        outputs = _outputs()
         agent = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         try:
@@ -216,13 +221,14 @@ class Agent:
             if pid == 0:
                 try:
                     self._forget(ours)
-                    process.forked(its, self._setup, agent, self._job, assignment)
+                    descriptors = outputs[0].descriptor, outputs[1].descriptor
+                    process.forked(its, descriptors, self._setup, agent, self._job, assignment)
                 finally:
                     os._exit(0)
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
         its.close()
-        return self._hire(pid, ours, assignment)
+        return self._hire(pid, ours, outputs, assignment)
 
     def _forget(self, ours: socket.socket) -> None:
         """Close in a forked child what is the agent's."""
@@ -231,18 +237,20 @@ class Agent:
         for mine in (self._socket, self._wakeup_in, self._wakeup_out):
             mine.close()
         for worker in self._workers.values():
-            worker.socket.close()
+            worker.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
 
     def _spawn(self, assignment: Assignment, framed: Bytes) -> Worker:
         assert self._setup is not None
         ours, its = socket.socketpair()
         its.set_inheritable(True)
+        outputs = _outputs()
+        actions = [(os.POSIX_SPAWN_DUP2, output.descriptor, number) for number, output in enumerate(outputs, 1)]
         variables = shape_variables(self._setup, shape_of(assignment))
         command = system.interpreter("tunesmith.worker.process", its.fileno(), os.getpid())
-        pid = os.posix_spawn(command[0], command, {**os.environ, **variables})
+        pid = os.posix_spawn(command[0], command, {**os.environ, **variables}, file_actions=actions)
         its.close()
-        worker = self._hire(pid, ours, assignment)
+        worker = self._hire(pid, ours, outputs, assignment)
         payload, buffers = self._job
         self._write(worker, frame(self._setup))
         for body in (payload, *buffers):
@@ -251,9 +259,11 @@ class Agent:
         self._write(worker, framed)
         return worker
 
-    def _hire(self, pid: int, sock: socket.socket, assignment: Assignment) -> Worker:
+    def _hire(
+        self, pid: int, sock: socket.socket, outputs: tuple[Output, Output], assignment: Assignment
+    ) -> Worker:
         sock.setblocking(False)
-        worker = Worker(pid, sock, shape_of(assignment))
+        worker = Worker(pid, sock, outputs, shape_of(assignment))
         self._workers[pid] = worker
         self._watch(worker)
         return worker
@@ -322,6 +332,7 @@ class Agent:
         if not worker.is_busy:
             return
         del self._running[worker.trial, worker.attempt]
+        worker.move_output()
         self._relay(worker.end(self._memory))
         worker.trial = worker.attempt = -1
         worker.ended = None
@@ -370,15 +381,18 @@ class Agent:
         while self._read(worker):
             pass
         self._want(worker.socket, 0, self._on_driver)
-        worker.socket.close()
         same = self._idle.get(worker.shape)
         if same and worker in same:
             same.remove(worker)
         self._conclude(worker)
+        worker.close()
 
     def _beat(self, now: float) -> None:
         self._beat_at = now + BEAT
         self._memory.beat()
+        room = MOST_OUTPUT
+        for worker in self._running.values():
+            room -= worker.move_output(room)
         if self._setup is None:
             return
         # The driver has given up on an agent that it cannot reach, and runs the trials elsewhere: they must end here.
@@ -395,7 +409,9 @@ class Agent:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
                     time.sleep(0.001)
             except ChildProcessError:
-                return
+                break
+        for worker in self._running.values():
+            worker.move_output()
 
     # To the driver.
 
@@ -417,6 +433,10 @@ class Agent:
             self._is_paused = is_paused
             for worker in self._workers.values():
                 self._watch(worker)
+
+
+def _outputs() -> tuple[Output, Output]:
+    return Output(NAMES[0]), Output(NAMES[1])
 
 
 def _reaped() -> tuple[int, int] | None:

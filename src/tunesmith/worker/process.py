@@ -166,8 +166,11 @@ class Line:
 class Worker:
     """One process and the attempts it runs."""
 
-    def __init__(self, line: Line, termination: Termination, setup: Setup, *, is_forked: bool) -> None:
+    def __init__(
+        self, line: Line, outputs: tuple[int, int], termination: Termination, setup: Setup, *, is_forked: bool
+    ) -> None:
         self._line = line
+        self._outputs = outputs
         self._termination = termination
         self._setup = setup
         self._is_forked = is_forked
@@ -212,7 +215,10 @@ class Worker:
         return ended
 
     def _surround(self, assignment: Assignment) -> None:
-        _redirect(Path(assignment.experiment_folder, assignment.trial_folder))
+        # Each time: user code may have turned the descriptors elsewhere.
+        for number, descriptor in enumerate(self._outputs, 1):
+            os.dup2(descriptor, number)
+        sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
         if self._attempts == 1:
             _open_streams()
             shape = shape_of(assignment)
@@ -300,12 +306,17 @@ def preload(modules: Sequence[str]) -> None:
 
 
 def forked(
-    sock: socket.socket, setup: Setup, parent: int, job: tuple[Bytes, Sequence[Bytes]], assignment: Assignment
+    sock: socket.socket,
+    outputs: tuple[int, int],
+    setup: Setup,
+    parent: int,
+    job: tuple[Bytes, Sequence[Bytes]],
+    assignment: Assignment,
 ) -> None:
     """Be a worker in a process that the agent has just forked."""
     _enter(parent)
     termination = Termination()
-    worker = Worker(Line(sock, termination), termination, setup, is_forked=True)
+    worker = Worker(Line(sock, termination), outputs, termination, setup, is_forked=True)
     # What the agent's imports registered is the agent's to run: here it would delete what others still use.
     atexit._clear()
     for module, function in (("logging", "shutdown"), ("multiprocessing.util", "_exit_function")):
@@ -326,7 +337,8 @@ def main(descriptor: int, parent: int) -> None:
     assert isinstance(setup, Setup)
     assert isinstance(payload, Payload)
     buffers = [line.next_body() for _ in range(sum(payload.buffers))]
-    Worker(line, termination, setup, is_forked=False).serve(payload, buffers, None)
+    outputs = os.dup(1), os.dup(2)
+    Worker(line, outputs, termination, setup, is_forked=False).serve(payload, buffers, None)
     # The interpreter's own end would take long with large libraries, and may hang in them.
     os._exit(0)
 
@@ -340,15 +352,6 @@ def _enter(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.set_wakeup_fd(-1)
-
-
-def _redirect(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
-        os.dup2(descriptor, number)
-        os.close(descriptor)
-    sys.stdout, sys.stderr = sys.__stdout__, sys.__stderr__
 
 
 def _open_streams() -> None:

@@ -7,6 +7,7 @@ import socket
 
 import msgspec
 
+from .output import Output
 from .protocol import Ended
 from .system import OutOfMemoryWatch
 from .wire import FrameReader, Outbox, frame
@@ -17,16 +18,21 @@ _decoder = msgspec.msgpack.Decoder(Ended)
 class Worker:
     """What the agent knows of one worker."""
 
-    __slots__ = ("attempt", "deadline", "ended", "exit_code", "is_kill_ordered", "outbox", "pid", "reader", "shape",
-                 "socket", "trial")  # fmt: skip
+    __slots__ = ("attempt", "deadline", "ended", "exit_code", "folder", "is_kill_ordered", "outbox", "outputs", "pid",
+                 "reader", "shape", "socket", "trial")  # fmt: skip
 
-    def __init__(self, pid: int, sock: socket.socket, shape: tuple[int, tuple[str, ...]]) -> None:
+    def __init__(
+        self, pid: int, sock: socket.socket, outputs: tuple[Output, Output], shape: tuple[int, tuple[str, ...]]
+    ) -> None:
         self.pid = pid
         self.socket = sock
+        self.outputs = outputs
         self.shape = shape
         self.reader = FrameReader(sock)
         self.outbox = Outbox(sock)
         self.trial = self.attempt = -1
+        self.folder = ""
+        """Its trial's."""
         self.ended: bytes | None = None
         """The frame that ends its attempt, held back until the worker is gone or idle."""
         self.exit_code: int | None = None
@@ -38,6 +44,19 @@ class Worker:
     def is_busy(self) -> bool:
         """Whether it has an attempt that has not ended."""
         return self.trial >= 0
+
+    def move_output(self, most: int | None = None) -> int:
+        """Move what it has printed (`most` bytes of it) to its trial's files; return how many bytes that were."""
+        moved = 0
+        for output in self.outputs:
+            moved += output.move(self.folder, None if most is None else most - moved)
+        return moved
+
+    def close(self) -> None:
+        """Close what is open for it."""
+        self.socket.close()
+        for output in self.outputs:
+            output.close()
 
     def end(self, memory: OutOfMemoryWatch) -> bytes:
         """Return the frame that tells how its attempt ended: in its own words, or by what became of the process."""

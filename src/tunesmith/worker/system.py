@@ -13,6 +13,7 @@ from pathlib import Path
 IS_LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_FALLOC_FL_KEEP_SIZE, _FALLOC_FL_PUNCH_HOLE = 1, 2
 _OOM_SCORE = b"800"
 """Makes a worker the OOM killer's first choice, before the driver."""
 
@@ -67,6 +68,13 @@ def offer_to_oom_killer() -> None:
 def flush_c_streams() -> None:
     """Write out what C code has printed: else it lands in the output of whoever runs next in this process."""
     _c_library.fflush(None)
+
+
+def free(descriptor: int, size: int) -> None:
+    """Give back the memory of an anonymous file's first `size` bytes, which then read as zeros."""
+    if IS_LINUX:
+        mode = _FALLOC_FL_KEEP_SIZE | _FALLOC_FL_PUNCH_HOLE
+        _c_library.fallocate(descriptor, mode, ctypes.c_int64(0), ctypes.c_int64(size))
 
 
 def thread_count() -> int:
