@@ -116,9 +116,14 @@ class Loop:
     def _with_suggestions(self, step: Step) -> Step:
         """Return the step together with what follows from the searcher's answers, so that a turn is one transaction."""
         whole = step
-        while suggested := [self._suggest(command.count) for command in step.commands if isinstance(command, Suggest)]:
-            step = self.core.handle(*suggested)
-            whole = Step(whole.events + step.events, whole.commands + step.commands)
+        try:
+            while asked := [command for command in step.commands if isinstance(command, Suggest)]:
+                step = self.core.handle(*(self._suggest(command.count) for command in asked))
+                whole = Step(whole.events + step.events, whole.commands + step.commands)
+        except BaseException:
+            # The searcher is somebody's code. What had happened before it failed did happen, and is kept.
+            self._remember(whole.events, launches=False)
+            raise
         return whole
 
     def _remember(self, events: Sequence[Event], *, launches: bool) -> None:
