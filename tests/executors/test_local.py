@@ -323,6 +323,13 @@ def test_a_second_attempt_appends_to_its_trials_output(drive):
     assert driver.output(0) == "first\nsecond\n"
 
 
+def test_a_trial_that_writes_nothing_has_no_folder(drive, way):
+    driver = drive(counts, **way)
+    driver.end_of(0)
+
+    assert not (driver.folder / "trials").exists()
+
+
 def test_what_a_running_trial_prints_can_be_read_before_it_ends(drive, way):
     def prints_and_waits(config):
         from tunesmith.worker.session import report

@@ -3,14 +3,19 @@ import sys
 import pytest
 
 from tunesmith.worker.runner import Runner, WorkerJob
-from tunesmith.worker.session import report
+from tunesmith.worker.session import get_context, report
 
 
 def test_a_function_that_returns_is_done(attempt):
     run = attempt(lambda config: None)
 
     assert (run.ended.trial, run.ended.attempt, run.ended.outcome, run.ended.kind) == (7, 1, "done", "")
-    assert run.trial_folder.is_dir()
+
+
+def test_the_trials_folder_is_made_when_it_is_asked_for(attempt):
+    assert not attempt(lambda config: None).trial_folder.exists()
+    assert not attempt(lambda config: print(get_context().trial_name)).trial_folder.exists()
+    assert attempt(lambda config: print(get_context().trial_folder)).trial_folder.is_dir()
 
 
 def test_a_failure_is_told_and_written_to_the_trials_folder(attempt):
@@ -97,7 +102,7 @@ def test_an_error_while_cleaning_up_after_done_changes_nothing_either(attempt, c
 
 def test_a_folder_that_cannot_be_made_is_a_failure_not_a_crash(attempt, tmp_path):
     (tmp_path / "trials").write_text("a file where a folder should be")
-    ended = attempt(lambda config: None).ended
+    ended = attempt(lambda config: print(get_context().trial_folder)).ended
 
     assert ended.outcome == "failed"
     assert "trials" in ended.message

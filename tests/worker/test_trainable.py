@@ -370,6 +370,26 @@ def test_a_kept_object_is_used_again_where_reset_config_agrees(attempt, log):
     assert log == [("setup", {"last": 1}, {}), ("reset", {"last": 2}, True), ("cleanup", 2)]
 
 
+def test_a_kept_object_is_told_its_new_trials_folder(attempt, tmp_path):
+    folders = []
+
+    class Looks(Trainable):
+        def step(self):
+            folders.append(self.logdir)
+            return {"done": True}
+
+        def reset_config(self, new_config):
+            return True
+
+    runner = Runner(WorkerJob(trainable=Looks, experiment="digits"))
+    for number in ("00007", "00008"):
+        attempt(None, runner=runner, trial_folder=f"trials/{number}")
+    runner.close()
+
+    assert folders == [str(tmp_path / "trials/00007"), str(tmp_path / "trials/00008")]
+    assert (tmp_path / "trials/00008").is_dir()
+
+
 def test_an_object_that_refuses_a_config_gives_way_to_a_new_one(attempt, log):
     runner = Runner(WorkerJob(trainable=Reusable, experiment="digits"))
     attempt(None, {"last": 1}, runner=runner)

@@ -259,9 +259,7 @@ class Agent:
         self._write(worker, framed)
         return worker
 
-    def _hire(
-        self, pid: int, sock: socket.socket, outputs: tuple[Output, Output], assignment: Assignment
-    ) -> Worker:
+    def _hire(self, pid: int, sock: socket.socket, outputs: tuple[Output, Output], assignment: Assignment) -> Worker:
         sock.setblocking(False)
         worker = Worker(pid, sock, outputs, shape_of(assignment))
         self._workers[pid] = worker

@@ -75,7 +75,6 @@ class Runner:
         """
         job, session = self.job, Session(self.job, assignment, channel)
         try:
-            session.trial_folder.mkdir(parents=True, exist_ok=True)
             if session.checkpoint is not None and not Path(session.checkpoint).exists():
                 raise CheckpointUnreadable(f"the checkpoint {session.checkpoint.path} is not there any more.")
             set_seeds(job.seed, assignment.trial, assignment.attempt)
@@ -160,6 +159,7 @@ class Runner:
         path = Path(assignment.experiment_folder, assignment.trial_folder, ERROR_FILE)
         heading = f"trial {assignment.trial}, attempt {assignment.attempt}, {found.kind}: {found.message}\n"
         with contextlib.suppress(OSError):  # a full disk must not hide what happened
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(heading + found.traceback, encoding="utf-8")
         return Ended(
             assignment.trial,
@@ -194,12 +194,12 @@ def with_objects(value: Any, objects: Mapping[str, Any]) -> Any:
 
 
 def _introduce(instance: Trainable, config: dict[str, Any], session: Session) -> None:
-    context = session.context
+    context = instance._context = session.context
+    vars(instance).pop("logdir", None)
     instance.config = config
     instance.iteration = session.number
     instance.trial_id = context.get_trial_id()
     instance.trial_name = context.trial_name
-    instance.logdir = context.get_trial_dir()
     instance.trial_resources = context.resources
 
 

@@ -39,13 +39,18 @@ class Context:
 
     trial_id: int
     trial_name: str
-    trial_folder: Path
-    """The trial's own folder; it exists, and files written there stay."""
     experiment: str
     resources: dict[str, float]
     attempt: int
     """1 for the first try, one more for each retry, resume or exploit."""
     node: str
+    _folder: Path
+
+    @property
+    def trial_folder(self) -> Path:
+        """The trial's own folder. It is made when it is first asked for, and files written there stay."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        return self._folder
 
     def get_trial_id(self) -> str:
         """Return the trial's number as text."""
@@ -81,8 +86,7 @@ class Session:
         self.metric = job.metric
         self.time_attr = job.time_attr
         self.thresholds = tuple(job.thresholds.items())
-        self.folder = Path(os.path.abspath(assignment.experiment_folder))  # noqa: PTH100  user code may change directory
-        self.trial_folder = self.folder / assignment.trial_folder
+        self._folder = os.path.abspath(assignment.experiment_folder)  # noqa: PTH100  user code may change directory
         self.until = assignment.until
         self.number = assignment.number
         self.totals = {
@@ -101,17 +105,27 @@ class Session:
         self._lock = threading.Lock()
 
     @property
+    def folder(self) -> Path:
+        """The experiment's folder."""
+        return Path(self._folder)
+
+    @property
+    def trial_folder(self) -> Path:
+        """The trial's folder, which may not be there yet."""
+        return Path(self._folder, self.assignment.trial_folder)
+
+    @property
     def context(self) -> Context:
         """What `get_context` gives."""
         assignment = self.assignment
         return Context(
             trial_id=assignment.trial,
             trial_name=f"{self.experiment}_{assignment.trial:05d}",
-            trial_folder=self.trial_folder,
             experiment=self.experiment,
             resources=dict(assignment.resources),
             attempt=assignment.attempt,
             node=assignment.node,
+            _folder=self.trial_folder,
         )
 
     @property

@@ -6,12 +6,13 @@ import json
 import os
 import pickle
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError, ReportError, TuneError
 from .checkpoint import staged
-from .session import Session
+from .session import Context, Session
 
 NAMES = (
     ("setup", "_setup"),
@@ -43,9 +44,13 @@ class Trainable:
     """How many steps are behind the trial; counts on from a checkpoint."""
     trial_id: str
     trial_name: str
-    logdir: str
-    """The trial's own folder."""
     trial_resources: dict[str, float]
+    _context: Context
+
+    @cached_property
+    def logdir(self) -> str:
+        """The path of the trial's own folder, which is made when it is first asked for."""
+        return self._context.get_trial_dir()
 
     @property
     def training_iteration(self) -> int:
