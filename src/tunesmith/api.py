@@ -34,6 +34,7 @@ from .searchers.variants import BasicVariantGenerator, VariantGenerator
 from .session import Plan, drive
 from .space.space import Space
 from .stoppers import as_stopper
+from .store.faults import find_journal
 from .trainables import Bound, Resources, check_trainable, name_of, resolved
 
 DEFAULT_STORAGE = "results"
@@ -205,9 +206,10 @@ def load(folder: str | os.PathLike[str]) -> Results:
 
     Raises:
         ExperimentNotFound: There is no experiment in that folder.
+        JournalDamaged: Its journal cannot be trusted; the message says how to go on.
     """
     path = Path(folder)
-    if not (path / JOURNAL).exists():
+    if not _holds_experiment(path):
         here = sorted(child.parent.name for child in path.glob(f"*/{JOURNAL}"))
         hint = f" It holds experiments, though: {', '.join(here[:10])}." if here else ""
         raise ExperimentNotFound(f"there is no experiment in {path} (no {JOURNAL}).{hint}")
@@ -398,7 +400,7 @@ def _folder(name: str | None, storage: Path, resume: str, bound: Bound) -> tuple
             raise ConfigError("resume=True: which experiment? Give its name=.")
         return storage / _new_name(storage, name_of(bound.trainable)), True
     folder = storage / arguments.experiment_name(name)
-    exists = (folder / JOURNAL).exists()
+    exists = _holds_experiment(folder)
     if exists and resume == "FALSE":
         raise ExperimentExists(
             f"{folder} already holds an experiment. Go on with it: resume='auto'. A new one: another name=."
@@ -406,6 +408,14 @@ def _folder(name: str | None, storage: Path, resume: str, bound: Bound) -> tuple
     if not exists and resume == "TRUE":
         raise ExperimentNotFound(f"resume=True, but there is no experiment in {folder}. Start one: resume='auto'.")
     return folder, not exists
+
+
+def _holds_experiment(folder: Path) -> bool:
+    try:
+        find_journal(folder)
+    except ExperimentNotFound:
+        return False
+    return True
 
 
 def _new_name(storage: Path, trainable: str) -> str:

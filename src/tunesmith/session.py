@@ -20,9 +20,11 @@ from .core.policy import Scheduler, Searcher, Stopper
 from .core.resources import Pool
 from .errors import ConfigError
 from .executors.base import Executor, Job
+from .layout import JOURNAL
 from .loop import Loop
 from .space.space import Space
 from .store.checkpoints import prune
+from .store.faults import damage, has_trials
 from .store.journal import Journal
 from .store.reader import JournalReader
 from .trainables import Bound, name_of
@@ -92,7 +94,7 @@ def drive(plan: Plan) -> None:
             ]
             if journal is None:
                 journal = _new_journal(plan.folder)
-            elif plan.objective is not None:
+            else:
                 journal.summarize(experiment)
             if past:
                 prune(plan.folder, past)
@@ -140,7 +142,10 @@ def _new_journal(folder: Path) -> Journal:
 
 def _past(folder: Path) -> list[Event]:
     with JournalReader(folder) as reader:
-        return [event for _, event in reader.events()]
+        past = [event for _, event in reader.events()]
+    if not past and has_trials(folder):
+        raise damage(folder, f"it is empty, though trials have run; is its log ({JOURNAL}-wal) missing?")
+    return past
 
 
 def _job(plan: Plan, seed: int) -> Job:

@@ -260,6 +260,13 @@ def test_a_log_without_its_journal_is_damage_and_not_a_fresh_start(tmp_path: Pat
         Journal.open(tmp_path)
 
 
+def test_trials_without_a_journal_are_damage_and_not_a_fresh_start(tmp_path: Path):
+    (tmp_path / "trials" / "00000").mkdir(parents=True)
+
+    with pytest.raises(JournalDamaged, match="is missing, but the folders of its trials are there"):
+        Journal.open(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -81,6 +81,13 @@ class TrialFiles(Callback):
         self._run = run
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="trial-files")
         written = written_until(run.folder)
+        if written > experiment.at:
+            # A result is in the journal before it is in a file.
+            self._say(
+                f"the journal ends at {experiment.at:.1f} s, though it was seen up to {written:.1f} s: the end of its "
+                "log is lost (a power failure? damage?). It goes on from there, and what came after is done again."
+            )
+            written = 0.0
         self._behind = {
             trial.id: None
             for trial in experiment.trials

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ..core.events import Event, Suggested
 from ..errors import ExperimentNotFound, JournalDamaged, JournalError, JournalFull, JournalLocked, JournalTooNew
-from ..layout import JOURNAL
+from ..layout import JOURNAL, TRIALS
 from .codec import BadRow, decode
 from .schema import Unusable, connect
 
@@ -61,12 +61,17 @@ def find_journal(folder: Path) -> Path:
         if path.stat().st_size == 0:
             raise damage(folder, "the file is empty")
         return path
-    if Path(f"{path}-wal").exists():
+    left = f"its write-ahead log {JOURNAL}-wal is" if Path(f"{path}-wal").exists() else "the folders of its trials are"
+    if Path(f"{path}-wal").exists() or has_trials(folder):
         raise JournalDamaged(
-            f"{path} is missing, but its write-ahead log {JOURNAL}-wal is there. Put the file back, or move the "
-            "folder away to start anew."
+            f"{path} is missing, but {left} there. Put the file back, or move the folder away to start anew."
         )
     raise ExperimentNotFound(f"no experiment in {folder}: it has no {JOURNAL}. Is the path right?")
+
+
+def has_trials(folder: Path) -> bool:
+    """Whether trials have run in this folder, whatever its journal says."""
+    return any((folder / TRIALS).glob("[0-9]*"))
 
 
 def damage(folder: Path, why: str) -> JournalDamaged:

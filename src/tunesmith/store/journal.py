@@ -161,15 +161,20 @@ class Journal:
                 connection.executemany("REPLACE INTO about VALUES (?, ?)", about)
 
     def summarize(self, experiment: Experiment) -> None:
-        """Write anew where all trials stand: for a session that ranks them otherwise than the one before.
+        """Write anew where trials stand, if that is not what the table says: it may rank otherwise, or be damaged.
 
         Args:
             experiment: The experiment that has applied all events of this journal and nothing more.
         """
         with self._transaction(self.last_seq) as connection:
-            stored = dict(connection.execute("SELECT id, crc FROM trials").fetchall())
-            rows = (encode_trial(trial_row(trial)) for trial in experiment.trials)
-            connection.executemany(_REPLACE_TRIAL, (row for row in rows if stored.get(row[0]) != row[4]))
+            trials, sound = experiment.trials, set()
+            for number, *row in connection.execute("SELECT id, status, loss, CAST(payload AS BLOB), crc FROM trials"):
+                if 0 <= number < len(trials):
+                    _, status, loss, payload, crc = encode_trial(trial_row(trials[number]))
+                    if row == [status, loss, payload.encode(), crc]:
+                        sound.add(number)
+            stale = (encode_trial(trial_row(trial)) for trial in trials if trial.id not in sound)
+            connection.executemany(_REPLACE_TRIAL, stale)
 
     @contextmanager
     def _transaction(self, last: int) -> Iterator[sqlite3.Connection]:
