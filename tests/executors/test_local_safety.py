@@ -188,10 +188,17 @@ def test_when_the_driver_is_killed_every_process_is_gone_soon(tmp_path, gone, me
             os.killpg(driver.pid, signal.SIGKILL) if forks else driver.kill()
 
 
-def test_an_agent_in_the_middle_of_a_long_import_ends_with_its_driver_too(tmp_path, gone):
+STANDS_STILL = {
+    "in Python": "time.sleep(600)",
+    "in C": "mutex = ctypes.create_string_buffer(64); [ctypes.PyDLL(None).pthread_mutex_lock(mutex) for _ in 'ab']",
+}
+
+
+@pytest.mark.parametrize("stands_still", STANDS_STILL.values(), ids=STANDS_STILL)
+def test_an_agent_in_the_middle_of_a_long_import_ends_with_its_driver_too(tmp_path, gone, stands_still):
     (tmp_path / "slow_module.py").write_text(
-        "import os, time\nif os.environ.get('OMP_NUM_THREADS') == '1':  # in the agent\n"
-        "    open(os.environ['MARK'], 'w').close()\n    time.sleep(600)\n"
+        "import ctypes, os, time\nif os.environ.get('OMP_NUM_THREADS') == '1':  # in the agent\n"
+        f"    open(os.environ['MARK'], 'w').close()\n    {stands_still}\n"
     )
     script = (
         "import os, sys, time\nfrom pathlib import Path\nimport slow_module\n"

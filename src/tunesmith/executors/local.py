@@ -12,11 +12,11 @@ import os
 import pickle
 import select
 import socket
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-import cloudpickle
 import msgspec
 
 from ..core.commands import Halt, Kill, Proceed, Start
@@ -26,6 +26,7 @@ from ..layout import trial_folder
 from ..worker.protocol import Assignment, End, Ended, Go, Report
 from ..worker.wire import LARGE, LIMIT, Alive, Payload, Ping, Ready, Setup, Started, Stop
 from .base import Executor, Job
+from .by_value import pickled
 from .connection import AgentConnection, Incoming, thread_settings
 from .machine import chosen_gpus, cpu_count, visible_gpus
 from .preload import modules_to_preload
@@ -102,6 +103,7 @@ class LocalExecutor(Executor):
             threads=own_threads,
             hide_gpus=bool(visible),
             driver_timeout=self._driver_timeout,
+            by_main_thread=threading.current_thread() is threading.main_thread(),
         )
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
@@ -334,7 +336,7 @@ def _pickled(value: Any, what: str) -> tuple[bytes, list[Any]]:
         return view.nbytes < LARGE
 
     try:
-        data = cloudpickle.dumps(value, protocol=5, buffer_callback=takes)
+        data = pickled(value, buffer_callback=takes)
     except Exception as error:
         raise ConfigError(
             f"{what} cannot be sent to a worker process: {type(error).__name__}: {error}. "

@@ -170,8 +170,11 @@ class Agent:
         self._setup = setup
         self._forks = setup.start_method != "exec" and hasattr(os, "fork")
         if self._forks:
+            # In the middle of a long import nobody else looks whether the driver is still there.
+            system.die_with_parent(self._driver, signal.SIGKILL if setup.by_main_thread else signal.SIGTERM)
             # What functions are sent with is needed to open them.
             process.preload(["cloudpickle", *setup.preload])
+            system.die_with_parent(self._driver, signal.SIGTERM)
             # Only this thread would live on in a fork; locks that others hold, and their pools, would hang the child.
             self._forks = setup.start_method == "fork" or (system.IS_LINUX and system.thread_count() == 1)
         gc.collect()

@@ -45,10 +45,12 @@ class Setup(Message, frozen=True):
     """Whether a trial without a GPU must be kept from seeing the machine's."""
     driver_timeout: float
     """After so many seconds of silence the driver is taken for dead."""
+    by_main_thread: bool
+    """Whether the driver's main thread starts the agent, so that the kernel tells of the death of the whole driver."""
 
 
 class Payload(Message, frozen=True):
-    """Driver to workers, once: the job. Pickles are made by cloudpickle and opened by a worker only."""
+    """Driver to workers, once: the job. Pickles are opened by a worker only."""
 
     trainable: bytes
     parameters: bytes
