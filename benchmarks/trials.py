@@ -6,7 +6,7 @@ from benchmarks.subjects import OPTUNA, OURS, POOL, RAY, SYNE, TUNESMITH, Bench,
 
 def measure(bench: Bench) -> list[Figure]:
     few = 4 if bench.quick else 1
-    counts = {"fresh": 1000 // few, "reused": 10_000 // few, "torch": 300 // few}
+    counts = {"fresh": 1000 // few, "reused": 10_000 // few, "torch": 1000 // few}
     answers = bench.rounds(
         3,
         {

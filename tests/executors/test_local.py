@@ -789,3 +789,22 @@ def test_closing_works_while_a_child_of_the_driver_lives_on(drive, gone):
     finally:
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
+
+
+def test_the_agents_way_to_keep_memory_is_not_passed_on_to_what_trials_start(drive, way, monkeypatch):
+    def looks(config):
+        import os
+
+        from tunesmith.worker.session import report
+
+        report({"tunables": os.environ.get("GLIBC_TUNABLES")})
+
+    monkeypatch.delenv("GLIBC_TUNABLES", raising=False)
+    driver = drive(looks, **way)
+    driver.end_of(0)
+    assert driver.metrics()["tunables"] is None
+
+    monkeypatch.setenv("GLIBC_TUNABLES", "glibc.malloc.arena_max=2")
+    driver = drive(looks, **way)
+    driver.end_of(0)
+    assert driver.metrics()["tunables"] == "glibc.malloc.arena_max=2"

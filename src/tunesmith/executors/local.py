@@ -27,7 +27,7 @@ from ..worker.protocol import Assignment, End, Ended, Go, Report
 from ..worker.wire import LARGE, LIMIT, Alive, Payload, Ping, Ready, Setup, Started, Stop
 from .base import Executor, Job
 from .by_value import pickled
-from .connection import AgentConnection, Incoming, thread_settings
+from .connection import AgentConnection, Incoming, environments
 from .machine import chosen_gpus, cpu_count, visible_gpus
 from .preload import modules_to_preload
 
@@ -93,7 +93,7 @@ class LocalExecutor(Executor):
         self._began = monotonic() - at
         visible = visible_gpus()
         gpus = chosen_gpus(self._gpus, visible)
-        own_threads, self._environment = thread_settings(os.environ)
+        own_threads, self._environment = environments(os.environ)
         self._folder = str(job.folder.absolute())
         self._payload = _packed(job)
         self._setup = Setup(

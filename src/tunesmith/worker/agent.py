@@ -13,6 +13,7 @@ import resource
 import selectors
 import signal
 import socket
+import sys
 import time
 from collections.abc import Callable
 from itertools import pairwise
@@ -174,6 +175,8 @@ class Agent:
             system.die_with_parent(self._driver, signal.SIGKILL if setup.by_main_thread else signal.SIGTERM)
             # What functions are sent with is needed to open them.
             process.preload(["cloudpickle", *setup.preload])
+            if "numpy" in sys.modules:
+                process.preload(["numpy.random"])  # which each worker seeds, and numpy imports only on use
             system.die_with_parent(self._driver, signal.SIGTERM)
             # Only this thread would live on in a fork; locks that others hold, and their pools, would hang the child.
             self._forks = setup.start_method == "fork" or (system.IS_LINUX and system.thread_count() == 1)
@@ -450,6 +453,8 @@ def _reaped() -> tuple[int, int] | None:
 
 def main(descriptor: int, driver: int) -> None:
     """Be the agent of the driver at the other end of a socket."""
+    if os.environ.get(system.MALLOC_VARIABLE) == system.MALLOC_SETTING:
+        del os.environ[system.MALLOC_VARIABLE]  # It has done its work, and is not for what the user's code starts.
     sock = socket.socket(fileno=descriptor)
     sock.set_inheritable(False)
     Agent(sock, driver).run()

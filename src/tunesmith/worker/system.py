@@ -22,6 +22,10 @@ THREAD_VARIABLES = (
 )  # fmt: skip
 """What numerical libraries read, once, while they are imported."""
 
+MALLOC_VARIABLE = "GLIBC_TUNABLES"
+MALLOC_SETTING = "glibc.malloc.hugetlb=1"
+"""Has an agent keep its memory in huge pages, of which a fork copies, and an end frees, a fraction of the entries."""
+
 _c_library = ctypes.CDLL(None, use_errno=True)
 
 
