@@ -147,6 +147,27 @@ def children():
     return [child for child in psutil.Process().children(recursive=True) if child.status() != psutil.STATUS_ZOMBIE]
 
 
+class Worries(tune.Scheduler):
+    def __init__(self):
+        self.seen = 0
+
+    def observe(self, event, experiment):
+        self.seen += 1
+
+    @property
+    def warnings(self):
+        return ["something is odd"] if self.seen > 3 else []
+
+    def decide(self, result, experiment):
+        return tune.Continue()
+
+
+def test_what_a_policy_warns_of_is_said_once(tmp_path, capfd):
+    loop(tmp_path, steps, scheduler=Worries())
+
+    assert capfd.readouterr().err.count("tunesmith: Worries: something is odd") == 1
+
+
 # Stop rules of every kind.
 
 

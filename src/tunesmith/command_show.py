@@ -17,9 +17,12 @@ from .core.events import (
     Event,
     Failure,
     TrialCompleted,
+    TrialContinued,
+    TrialExploited,
     TrialFailed,
     TrialLaunched,
     TrialPaused,
+    TrialReallocated,
     TrialRequeued,
     TrialStopped,
 )
@@ -233,7 +236,15 @@ def _told(event: Event) -> tuple[str, str] | None:
     match event:
         case TrialLaunched():
             start = f"from {event.checkpoint}" if event.checkpoint else "from the beginning"
-            return f"attempt {event.attempt} launched", f"{start}, on {event.placement.node}"
+            why = f"{event.reason}; " if event.reason else ""
+            return f"attempt {event.attempt} launched", f"{why}{start}, on {event.placement.node}"
+        case TrialContinued():
+            return "went on", event.reason
+        case TrialExploited():
+            start = f"at its iteration {event.number}" if event.checkpoint else "from the beginning"
+            return f"became a clone of trial {event.source}", f"{event.reason}; {start}".lstrip("; ")
+        case TrialReallocated():
+            return f"asks for {_amounts(event.request)} from now on", event.reason
         case AttemptStarted():
             return "worker started", f"process {event.pid} on {event.host}"
         case AttemptEnded():
@@ -248,6 +259,10 @@ def _told(event: Event) -> tuple[str, str] | None:
         case CheckpointDropped() if event.reason:
             return "checkpoint dropped", f"{event.checkpoint}: {event.reason}"
     return None
+
+
+def _amounts(request: dict[str, float]) -> str:
+    return ", ".join(f"{name}={amount:g}" for name, amount in request.items())
 
 
 def _failure(failure: Failure | None) -> str:

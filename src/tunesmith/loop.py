@@ -19,7 +19,7 @@ from .callbacks.base import Callback, Run
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Step
 from .core.events import Config, Event, SpaceExhausted, StopRequested, Suggested
-from .core.policy import Searcher
+from .core.policy import Policy, Searcher
 from .errors import JournalFull, TuneError
 from .executors.base import Executor
 from .store.checkpoints import discard
@@ -61,6 +61,8 @@ class Loop:
         self._interrupts: list[str] = []
         self._interrupts_seen = 0
         self._held_back: list[Event] = []
+        self._warned: dict[Policy, int] = {searcher: 0, core.scheduler: 0}
+        """How many warnings of each policy have been shown."""
         self._act: dict[type[Command], Callable[..., None]] = {
             Start: executor.start,
             Halt: executor.halt,
@@ -81,6 +83,7 @@ class Loop:
         finally:
             # First the trials, then the show: no worker outlives the loop because a callback is slow.
             self._executor.close()
+            self._show_warnings()
             self._tell("flush", experiment)
             self._tell("close", experiment)
 
@@ -188,6 +191,7 @@ class Loop:
         news: list[Event] = []
         if time.monotonic() >= self._flush_at:
             self._flush_at = time.monotonic() + FLUSH_EVERY
+            self._show_warnings()
             self._tell("flush", self.experiment)
             self._journal.sync()
             news += self._requests(now)
@@ -204,6 +208,13 @@ class Loop:
             StopRequested(at=now, reason=request.reason, trial=request.trial, now=request.now)
             for request in read_requests(self._run.folder)
         ]
+
+    def _show_warnings(self) -> None:
+        for policy, shown in self._warned.items():
+            warnings = policy.warnings
+            for warning in warnings[shown:]:
+                self._say(f"{type(policy).__name__}: {warning}")
+            self._warned[policy] = len(warnings)
 
     def _tell(self, method: str, *arguments: object) -> None:
         """Call every callback; one that raises is shown once and left out from then on."""

@@ -157,6 +157,7 @@ def _job(plan: Plan, seed: int) -> Job:
         parameters=plan.bound.parameters,
         objects=plan.space.objects,
         time_attr=plan.scheduler.time_attr,
+        saves_when_waiting=plan.scheduler.saves_when_waiting,
         thresholds=dict(plan.stopper.thresholds),
         metric=plan.objective.metric if plan.objective else None,
         **plan.worker_options,

@@ -40,6 +40,8 @@ class Invariants(Stopper):
         self.steps: set[tuple[str, type[Event]]] = set()
         """(status before, event) of every step that a trial took."""
         self.is_finished = False
+        self.were_held: set[int] = set()
+        self.discarded: set[str] = set()
 
     def stop_trial(self, result: Result, experiment: Experiment) -> str | None:
         return self.inner.stop_trial(result, experiment)
@@ -54,6 +56,17 @@ class Invariants(Stopper):
         self._check_statuses(event, experiment)
         self._check_resources(experiment)
         self._check_attempts(event, experiment)
+        self._check_checkpoints(experiment)
+
+    def _check_checkpoints(self, experiment: Experiment) -> None:
+        kept: Counter[str] = Counter()
+        for trial in experiment.trials:
+            kept.update(list(trial.checkpoints or ()))
+            assert trial.checkpoint is None or trial.checkpoint in (trial.checkpoints or ())
+        assert {name: count for name, count in kept.items() if count > 1} == experiment.sharers
+        assert not self.discarded & set(kept), "a checkpoint that somebody keeps was deleted"
+        sizes = {name: each.size for trial in experiment.trials for name, each in (trial.checkpoints or {}).items()}
+        assert experiment.checkpoint_bytes == sum(sizes.values())
 
     def _check_statuses(self, event: Event, experiment: Experiment) -> None:
         counts: Counter[Status] = Counter()
@@ -85,10 +98,13 @@ class Invariants(Stopper):
         assert not pending or min(pending) == heads[0]
 
     def _check_resources(self, experiment: Experiment) -> None:
-        held = {trial.id: trial.placement for trial in experiment.trials if trial.placement is not None}
+        alive = {trial.id: trial.placement for trial in experiment.trials if trial.placement is not None}
+        held = {number: alive[number] for number in experiment.live}
         assert held == experiment.pool._held
-        assert set(held) == set(experiment.live)
-        assert set(experiment.workers) <= set(held)
+        for number in set(alive) - set(held):  # its process stands still, or has just been told to end
+            self.were_held.add(number)
+            assert experiment.trials[number].status is not Status.RUNNING
+        assert set(experiment.workers) <= set(alive)
         for node in experiment.pool.nodes:
             for name, total in node.resources.items():
                 used = sum(place.resources.get(name, 0) for place in held.values() if place.node == node.name)
@@ -128,6 +144,7 @@ class Invariants(Stopper):
             if isinstance(command, Discard):
                 owners = [trial for trial in experiment.trials if trial.checkpoints]
                 assert all(command.checkpoint not in (trial.checkpoints or ()) for trial in owners)
+                self.discarded.add(command.checkpoint)
                 continue
             attempt = (command.trial, command.attempt)
             trial = experiment.trials[command.trial]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from random import Random
 
 from tunesmith.core.events import Config, Event, Result
 from tunesmith.core.experiment import Experiment
@@ -11,8 +12,12 @@ from tunesmith.core.policy import (
     FOREVER,
     NEW,
     Choice,
+    Complete,
+    Decided,
     Decision,
+    Exploit,
     Pause,
+    Reallocate,
     Resume,
     Scheduler,
     Searcher,
@@ -21,7 +26,7 @@ from tunesmith.core.policy import (
     Wait,
 )
 from tunesmith.core.seeds import generator
-from tunesmith.core.trial import Trial
+from tunesmith.core.trial import Status, Trial
 
 
 class KeyedSearcher(Searcher):
@@ -59,12 +64,26 @@ class Lazy(Searcher):
 
 
 class RandomScheduler(Scheduler):
-    """Pauses, stops, resumes and waits at random; counts what it has seen, so that its state can be compared."""
+    """Pauses, stops, resumes and waits at random; counts what it has seen, so that its state can be compared.
 
-    def __init__(self, *, seed: int = 0, pauses: float = 0.15, stops: float = 0.1, longest_lease: int = 4) -> None:
+    `changes` is how often it makes clones, gives other resources, and decides of trials that stand still.
+    """
+
+    def __init__(
+        self,
+        *,
+        seed: int = 0,
+        pauses: float = 0.15,
+        stops: float = 0.1,
+        changes: float = 0.0,
+        longest_lease: int = 4,
+        unblocks: bool = True,
+    ) -> None:
         self.seed = seed
         self.pauses = pauses
         self.stops = stops
+        self.changes = changes
+        self.unblocks = unblocks
         self.longest_lease = longest_lease
         self.seen: dict[str, int] = {}
         self.newest: dict[int, tuple[int, int]] = {}
@@ -77,24 +96,42 @@ class RandomScheduler(Scheduler):
 
     def decide(self, result: Result, experiment: Experiment) -> Decision:
         assert self.newest[result.trial] == (result.attempt, result.number), "observe comes before decide"
-        draw = generator(self.seed, f"decide/{result.trial}/{result.attempt}", result.number).random()
+        draws = generator(self.seed, f"decide/{result.trial}/{result.attempt}", result.number)
+        if draws.random() < self.changes:
+            return self.change(draws, experiment)
+        draw = draws.random()
         if draw < self.pauses:
             return Pause()
         return Stop("unlucky") if draw < self.pauses + self.stops else CONTINUE
+
+    def change(self, draws: Random, experiment: Experiment) -> Exploit | Reallocate:
+        if draws.random() < 0.3:
+            return Reallocate({"cpu": 1.0}, "another grant")
+        source = draws.randrange(experiment.next_number)
+        return Exploit(source, config_of(self.seed, draws.randrange(1000)), f"trial {source} is better")
 
     def lease(self, trial: Trial, experiment: Experiment) -> float:
         draw = generator(self.seed, f"lease/{trial.id}/{trial.attempt}", trial.number)
         return FOREVER if draw.random() < 0.2 else trial.number + draw.randint(1, self.longest_lease)
 
     def choose(self, experiment: Experiment) -> Choice:
-        draw = generator(self.seed, f"choose/{experiment.results}/{len(experiment.live)}", experiment.next_number)
+        draw = generator(self.seed, f"choose/{experiment.results}/{len(experiment.live)}", sum(self.seen.values()))
         if experiment.live and draw.random() < 0.2:
             return Wait()
-        resumable = [number for number in experiment.paused if not experiment.trials[number].is_live]
+        if draw.random() < self.changes:
+            still = [trial.id for trial in experiment.trials if trial.status in (Status.PAUSED, Status.PENDING)]
+            if still:
+                ends = [Stop("not wanted"), Complete("enough")]
+                decision = draw.choice([*ends, self.change(draw, experiment), self.change(draw, experiment)])
+                return Decided(draw.choice(still), decision)
+        resumable = [number for number in experiment.paused if experiment.is_resumable(experiment.trials[number])]
         is_last = not experiment.live and experiment.next_number == experiment.trials_wanted
         if resumable and (is_last or draw.random() < 0.5):
-            return Resume(draw.choice(resumable))
+            return Resume(draw.choice(resumable), "chosen by chance")
         return NEW
+
+    def unblock(self, experiment: Experiment) -> Choice:
+        return super().unblock(experiment) if self.unblocks else Wait()
 
 
 class PassiveStopper(Stopper):

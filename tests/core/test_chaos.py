@@ -68,7 +68,13 @@ def a_scheduler(draw: random.Random) -> Scheduler:
         case "asha":
             return ASHAScheduler(max_t=draw.randint(2, 8), reduction_factor=draw.choice([2, 3]), grace_period=1)
         case "random":
-            return RandomScheduler(seed=seed, pauses=draw.choice([0.0, 0.3]), longest_lease=draw.randint(1, 4))
+            return RandomScheduler(
+                seed=seed,
+                pauses=draw.choice([0.0, 0.3]),
+                changes=draw.choice([0.0, 0.0, 0.2]),
+                longest_lease=draw.randint(1, 4),
+                unblocks=draw.random() < 0.5,
+            )
     return FIFOScheduler()
 
 
@@ -109,6 +115,9 @@ def run_of(seed: int) -> Chaos:
         kill_grace=draw.choice([0.0, 1.0]),
         fail_fast=draw.choice([False, "auto", True]),
         nan_fails=draw.random() < 0.2,
+        holds=draw.random() < 0.2,
+        num_to_keep=draw.choice([None, None, 1, 3]),
+        checkpoint_bytes=draw.choice([None, None, 3]),
     )
     nodes = [Node(f"n{number}", {"cpu": float(draw.randint(1, 3))}) for number in range(draw.randint(1, 3))]
     requests = draw.choice([None, None, [1, 2], [1, 2, 3, 9]])
@@ -116,7 +125,11 @@ def run_of(seed: int) -> Chaos:
         draw,
         Invariants(a_stopper(draw), max_failures=limits.max_failures),
         SimulatedExecutor(
-            curve, nodes=nodes, checkpoint_every=draw.choice([0, 1, 2]), faults=draw.choice([None, some_faults(draw)])
+            curve,
+            nodes=nodes,
+            checkpoint_every=draw.choice([0, 1, 2]),
+            checkpoint_bytes=1,
+            faults=draw.choice([None, some_faults(draw)]),
         ),
         searcher=KeyedSearcher(
             seed=seed, most=draw.choice([None, draw.randint(0, 12)]), moody=draw.choice([0.0, 0.0, 0.3])

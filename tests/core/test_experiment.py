@@ -27,7 +27,7 @@ from tunesmith.core.events import (
 )
 from tunesmith.core.experiment import _RULES, Experiment
 from tunesmith.core.objective import Objective
-from tunesmith.core.trial import Status
+from tunesmith.core.trial import Kept, Status
 from tunesmith.errors import IllegalTransition
 
 ONE_CPU = Placement("a", {"cpu": 1})
@@ -176,7 +176,7 @@ def test_a_checkpoint_saved_at_the_end_belongs_to_the_last_result():
     )
 
     trial = experiment.trials[0]
-    assert (trial.checkpoint, trial.checkpoints) == ("end", {"end": (6, 3.0, 0.0, 0.0, 0.1)})
+    assert (trial.checkpoint, trial.checkpoints) == ("end", {"end": Kept(6, 3.0, loss=0.1, score=0.1)})
 
 
 def test_dropping_the_newest_checkpoint_falls_back_to_the_one_before():

@@ -17,7 +17,7 @@ from tunesmith.core.events import (
     TrialRequeued,
     TrialStopped,
 )
-from tunesmith.core.trial import ANY_STATUS, NEW_TRIAL, TRANSITIONS, Status, Trial
+from tunesmith.core.trial import ANY_STATUS, NEW_TRIAL, TRANSITIONS, Kept, Status, Trial
 from tunesmith.errors import IllegalTransition
 
 EVENTS = [
@@ -76,6 +76,6 @@ def test_the_best_checkpoint_is_the_newest_of_equals():
     trial = trial_in(Status.RUNNING)
     assert trial.best_checkpoint is None
 
-    trial.checkpoints = {"a": (1, 0, 0, 0, 0.5), "b": (2, 0, 0, 0, 0.1), "c": (3, 0, 0, 0, 0.1), "d": (4, 0, 0, 0, 0.3)}
+    trial.checkpoints = {name: Kept(loss=loss) for name, loss in (("a", 0.5), ("b", 0.1), ("c", 0.1), ("d", 0.3))}
 
     assert trial.best_checkpoint == "c"

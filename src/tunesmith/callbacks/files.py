@@ -20,9 +20,12 @@ from ..core.events import (
     Reported,
     SessionOpened,
     TrialCompleted,
+    TrialContinued,
+    TrialExploited,
     TrialFailed,
     TrialLaunched,
     TrialPaused,
+    TrialReallocated,
     TrialRequeued,
     TrialStopped,
 )
@@ -51,9 +54,12 @@ _OF_A_TRIAL: frozenset[type[Event]] = frozenset(
         AttemptStarted,
         CheckpointDropped,
         TrialCompleted,
+        TrialContinued,
+        TrialExploited,
         TrialFailed,
         TrialLaunched,
         TrialPaused,
+        TrialReallocated,
         TrialRequeued,
         TrialStopped,
     )
@@ -139,7 +145,7 @@ class TrialFiles(Callback):
             mark_written(self._run.folder, experiment.at)
 
     def _lines_of(self, trial: Trial) -> Lines:
-        kept = {name: progress[:2] for name, progress in (trial.checkpoints or {}).items()}
+        kept = {name: (each.number, each.elapsed) for name, each in (trial.checkpoints or {}).items()}
         columns: list[str] | None = None
         if trial.results or trial.attempt > 1:
             self._join()  # the header may be on its way
@@ -148,7 +154,7 @@ class TrialFiles(Callback):
 
     def _take_rest(self, event: Event, experiment: Experiment) -> None:
         match event:
-            case TrialLaunched(trial=number, attempt=1):
+            case TrialLaunched(trial=number, attempt=1) | TrialExploited(trial=number):
                 self._params[number] = params_text(experiment.trials[number].config, self._run.resolve)
             case TrialFailed(failure=failure) | TrialRequeued(failure=Failure() as failure):
                 number = event.trial

@@ -30,21 +30,28 @@ from .events import (
     StopRequested,
     Suggested,
     TrialCompleted,
+    TrialContinued,
+    TrialExploited,
     TrialFailed,
     TrialLaunched,
     TrialPaused,
+    TrialReallocated,
     TrialRequeued,
     TrialStopped,
 )
 from .experiment import Experiment
 from .policy import (
     ONE_RESULT,
+    Choice,
     Complete,
     Continue,
+    Decided,
     Decision,
+    Exploit,
     New,
     Pause,
     Policy,
+    Reallocate,
     Resume,
     Scheduler,
     Searcher,
@@ -52,6 +59,7 @@ from .policy import (
     Stopper,
     Wait,
 )
+from .resources import checked_request
 from .trial import Status, Trial
 
 # Looking a member up in its class is slow, and `_reported` runs for every result.
@@ -83,6 +91,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """True: the first failed trial ends the session; "auto": the first trials failing alike; False: nothing does."""
     nan_fails: bool = False
     """Whether a nan objective fails the trial; otherwise it ranks worst."""
+    holds: bool = False
+    """Whether a paused trial keeps its process, which stands still, instead of ending it with a checkpoint."""
+    num_to_keep: int | None = None
+    """So many checkpoints of a trial are kept, the best ones, and its last; None: its best one and its last."""
+    checkpoint_bytes: int | None = None
+    """The most that all kept checkpoints may take; what is worth least goes first."""
 
 
 class Step(msgspec.Struct, frozen=True):
@@ -110,6 +124,9 @@ class Core:
         self._deadlines: list[tuple[float, int, int, str]] = []
         self._kill_reasons: dict[int, Failure] = {}
         self._lost: dict[int, int] = {}
+        self._time_limits: dict[int, float] = {}
+        self._decided = 0
+        """How much the scheduler has decided of trials that stand still, since resources were last given away."""
         self._closing: ExperimentFinished | None = None
         self._is_asking = False
         self._is_declined = False
@@ -237,13 +254,45 @@ class Core:
             case Complete(reason):
                 self._complete(trial, reason)
             case Pause(reason):
-                self._emit(TrialPaused(at=self._now, trial=trial.id, reason=reason))
-                self._halt(trial, save=True)
+                self._emit(TrialPaused(at=self._now, trial=trial.id, reason=reason, held=self.limits.holds))
+                if not trial.held:
+                    self._halt(trial, save=True)
+            case Exploit():
+                self._exploit(trial, decision)
+            case Reallocate():
+                self._reallocate(trial, decision)
             case other:
                 raise TuneError(
                     f"{type(self.scheduler).__name__}.decide returned {other!r}. "
-                    "Return Continue(), Pause(...), Stop(...) or Complete(...)."
+                    "Return Continue(), Pause(...), Stop(...), Complete(...), Exploit(...) or Reallocate(...)."
                 )
+
+    def _exploit(self, trial: Trial, decision: Exploit) -> None:
+        if not 0 <= decision.source < self.experiment.next_number:
+            raise TuneError(f"{type(self.scheduler).__name__} clones trial {decision.source}, which does not exist.")
+        source = self.experiment.trials[decision.source]
+        progress = self.experiment.progress_at(source, source.checkpoint)
+        self._emit(
+            TrialExploited(
+                at=self._now,
+                trial=trial.id,
+                source=source.id,
+                config=decision.config,
+                checkpoint=source.checkpoint,
+                number=progress.number,
+                elapsed=progress.elapsed,
+                reason=decision.reason,
+            )
+        )
+        if trial.is_live:
+            self._halt(trial)
+
+    def _reallocate(self, trial: Trial, decision: Reallocate) -> None:
+        request = checked_request(decision.request)
+        self.experiment.pool.check(request)
+        self._emit(TrialReallocated(at=self._now, trial=trial.id, request=request, reason=decision.reason))
+        if trial.is_live:
+            self._halt(trial, save=True)
 
     def _attempt_ended(self, event: AttemptEnded) -> None:
         trial = self.experiment.trials[event.trial]
@@ -306,37 +355,90 @@ class Core:
         self._has_news = False
         if self._closing is None:
             self._fill()
+            # With nothing running there is nobody to wait for: paused trials go on whatever the scheduler waits for.
+            while not experiment.live and not self._is_asking and experiment.paused:
+                if not self._follow(self.scheduler.unblock(experiment)):
+                    break
         if not experiment.live and not self._is_asking:
             self._finish()
 
     def _fill(self) -> None:
         """Give free resources away until nobody is left who fits."""
         experiment = self.experiment
+        self._decided = 0
         while self.limits.max_concurrent is None or len(experiment.live) < self.limits.max_concurrent:
-            if experiment.pool.room(experiment.request, at_most=1) == 0 and not experiment.counts[Status.PENDING]:
+            is_full = experiment.pool.room(experiment.request, at_most=1) == 0
+            if is_full and not experiment.counts[Status.PENDING] and not experiment.paused:
                 return
-            match self.scheduler.choose(experiment):
-                case New():
-                    if not self._launch_next() and not self._ask():
-                        return
-                    if self._is_asking:
-                        return
-                case Resume(number):
-                    trial = experiment.trials[number]
-                    if trial.is_live or not self._launch(trial):
-                        return
-                case Wait():
-                    return
-                case other:
+            if not self._follow(self.scheduler.choose(experiment)):
+                return
+
+    def _follow(self, choice: Choice) -> bool:
+        """Do as the scheduler says; return whether that leaves something more to ask it now."""
+        experiment = self.experiment
+        match choice:
+            case New():
+                return (self._launch_next() or self._ask()) and not self._is_asking
+            case Resume(number, reason):
+                trial = self._named_by_scheduler(number, (Status.PAUSED,))
+                return experiment.is_resumable(trial) and self._resume(trial, reason)
+            case Decided(number, decision):
+                self._decide(self._named_by_scheduler(number, (Status.PAUSED, Status.PENDING)), decision)
+                self._decided += 1
+                if self._decided > 10 + 3 * len(experiment.trials):
                     raise TuneError(
-                        f"{type(self.scheduler).__name__}.choose returned {other!r}. "
-                        "Return New(), Resume(trial) or Wait()."
+                        f"{type(self.scheduler).__name__}.choose decides of trial {number} without end. "
+                        "It learns from `observe` that a decision was carried out, and must not repeat it."
                     )
+                return True
+            case Wait():
+                return False
+            case other:
+                raise TuneError(
+                    f"{type(self.scheduler).__name__}.choose returned {other!r}. "
+                    "Return New(), Resume(trial), Decided(trial, decision) or Wait()."
+                )
+
+    def _named_by_scheduler(self, number: int, statuses: tuple[Status, ...]) -> Trial:
+        trials, who = self.experiment.trials, type(self.scheduler).__name__
+        if not 0 <= number < len(trials):
+            raise TuneError(f"{who}.choose names trial {number}, which does not exist.")
+        if trials[number].status not in statuses:
+            wanted = " or ".join(statuses)
+            raise TuneError(f"{who}.choose names trial {number}, which is {trials[number].status} and not {wanted}.")
+        return trials[number]
+
+    def _decide(self, trial: Trial, decision: Stop | Complete | Exploit | Reallocate) -> None:
+        """Carry out what the scheduler has decided of a trial that does not wait for a verdict."""
+        match decision:
+            case Stop(reason):
+                self._stop(trial, reason)
+            case Complete(reason):
+                self._complete(trial, reason)
+            case Exploit():
+                self._exploit(trial, decision)
+            case Reallocate():
+                self._reallocate(trial, decision)
+            case other:
+                raise TuneError(f"{type(self.scheduler).__name__}.choose: {other!r} cannot be decided of a trial.")
 
     def _launch_next(self) -> bool:
         return any(self._launch(trial) for trial in self.experiment.pending())
 
-    def _launch(self, trial: Trial) -> bool:
+    def _resume(self, trial: Trial, reason: str) -> bool:
+        """Let a paused trial go on if it fits now; return whether it did."""
+        if not trial.held:
+            return self._launch(trial, reason)
+        placement = trial.placement
+        assert placement is not None
+        if not self.experiment.pool.has(placement):
+            return False
+        self._emit(TrialContinued(at=self._now, trial=trial.id, reason=reason))
+        self._limit(trial)
+        self._command(Proceed(trial.id, trial.attempt, self._lease(trial)))
+        return True
+
+    def _launch(self, trial: Trial, reason: str = "") -> bool:
         """Launch a trial if its request fits now; return whether it did."""
         experiment = self.experiment
         placement = experiment.pool.find(experiment.request_of(trial))
@@ -345,17 +447,28 @@ class Core:
         checkpoint = trial.checkpoint
         self._emit(
             TrialLaunched(
-                at=self._now, trial=trial.id, attempt=trial.attempt + 1, placement=placement, checkpoint=checkpoint
+                at=self._now,
+                trial=trial.id,
+                attempt=trial.attempt + 1,
+                placement=placement,
+                checkpoint=checkpoint,
+                reason=reason,
             )
         )
-        limits = self.limits
-        if limits.trial_time is not None:
-            self._set_deadline(self._now + max(0.0, limits.trial_time - trial.elapsed), trial, "time_limit")
-        if limits.report_timeout is not None:
-            self._set_deadline(self._now + limits.report_timeout, trial, "hung")
+        self._limit(trial)
         progress = experiment.progress_at(trial, checkpoint)
         self._command(Start(trial.id, trial.attempt, trial.config, placement, self._lease(trial), checkpoint, progress))
         return True
+
+    def _limit(self, trial: Trial) -> None:
+        """Set what ends a trial that now begins, or goes on, if it takes too long."""
+        limits = self.limits
+        if limits.trial_time is not None:
+            due = self._now + max(0.0, limits.trial_time - trial.elapsed)
+            self._time_limits[trial.id] = due  # Only the newest counts: a held trial's time stands still.
+            self._set_deadline(due, trial, "time_limit")
+        if limits.report_timeout is not None:
+            self._set_deadline(self._now + limits.report_timeout, trial, "hung")
 
     def _ask(self) -> bool:
         """Ask for as many configs as could start now; return whether there was a reason to."""
@@ -379,7 +492,7 @@ class Core:
         experiment = self.experiment
         finished = self._closing
         if finished is None:
-            if self._is_complete() and not experiment.counts[Status.PENDING]:
+            if self._is_complete() and not experiment.counts[Status.PENDING] and not experiment.paused:
                 finished = ExperimentFinished(at=self._now, reason="completed")
             else:
                 message = f"nothing runs, and {self._why_nothing_starts()}"
@@ -396,6 +509,8 @@ class Core:
             return f"{who} (which asks for {asked}) cannot start on any node"
         if trial is not None or type(self.scheduler.choose(experiment)) is not New:
             return "the scheduler lets no trial start"
+        if experiment.paused:
+            return f"{type(self.scheduler).__name__} lets none of the {len(experiment.paused)} paused trials go on"
         return "the searcher has no config to offer for now, and no result is to come"
 
     def _is_complete(self) -> bool:
@@ -429,7 +544,8 @@ class Core:
 
     def _complete(self, trial: Trial, reason: str) -> None:
         self._emit(TrialCompleted(at=self._now, trial=trial.id, reason=reason))
-        self._halt(trial)
+        if trial.is_live:
+            self._halt(trial)
 
     def _halt(self, trial: Trial, *, save: bool = False) -> None:
         self._command(Halt(trial.id, trial.attempt, save))
@@ -495,14 +611,43 @@ class Core:
                 self._close("failed", message)
 
     def _drop_unneeded_checkpoints(self, trial: Trial) -> None:
-        """Keep a trial's last checkpoint and its best one."""
+        """Keep a trial's last checkpoint and its best ones."""
         kept = trial.checkpoints
-        if kept is None or len(kept) < 2:
-            return
-        needed = {trial.checkpoint, trial.best_checkpoint}
-        for checkpoint in [name for name in kept if name not in needed]:
-            self._emit(CheckpointDropped(at=self._now, trial=trial.id, checkpoint=checkpoint))
+        if kept is not None and len(kept) > 1:
+            count = self.limits.num_to_keep
+            if count is None:
+                needed = {trial.checkpoint, trial.best_checkpoint}
+            else:
+                newest_first = list(kept)[::-1]
+                needed = {trial.checkpoint, *sorted(newest_first, key=lambda name: kept[name].score)[:count]}
+            for checkpoint in [name for name in kept if name not in needed]:
+                self._drop(trial, checkpoint)
+        most = self.limits.checkpoint_bytes
+        if most is not None and self.experiment.checkpoint_bytes > most:
+            self._make_room(most)
+
+    def _drop(self, trial: Trial, checkpoint: str) -> None:
+        is_shared = checkpoint in self.experiment.sharers
+        self._emit(CheckpointDropped(at=self._now, trial=trial.id, checkpoint=checkpoint))
+        if not is_shared:
             self._command(Discard(checkpoint))
+
+    def _make_room(self, most: int) -> None:
+        """Drop checkpoints until the rest take no more than `most` bytes.
+
+        First those of trials that are over, the worst first, then what live ones keep besides their last. The best
+        trial's best one, and the last one of a trial that may go on, are never dropped.
+        """
+        experiment = self.experiment
+        # Those that keep any are as few as fit into the room.
+        keepers = [experiment.trials[number] for number in experiment.keepers]
+        for trial in sorted(keepers, key=lambda trial: (not trial.status.is_final, -trial.best_loss)):
+            best = trial.best_checkpoint if trial is experiment.best else None
+            last = None if trial.status.is_final else trial.checkpoint
+            for checkpoint in [name for name in trial.checkpoints or () if name not in (best, last)]:
+                if experiment.checkpoint_bytes <= most:
+                    return
+                self._drop(trial, checkpoint)
 
     # Deadlines.
 
@@ -525,6 +670,8 @@ class Core:
         elif trial.status is not Status.RUNNING or trial.id in self._kill_reasons:
             return
         elif kind == "time_limit":
+            if self._time_limits.get(trial.id) != due:
+                return
             message = f"it ran for longer than the {limits.trial_time:g} s a trial may take"
             self._kill(trial, Failure(kind="time_limit", message=message))
         elif limits.report_timeout is not None:

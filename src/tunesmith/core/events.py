@@ -95,6 +95,10 @@ class SessionOpened(Event, frozen=True):
     """Whether this session queues failed trials again."""
     objects: dict[str, str] = msgspec.field(default_factory=dict)
     """What `{"$object": id}` in configs stand for, as text for people."""
+    more_objectives: tuple[tuple[str, str], ...] = ()
+    """With several objectives: (metric, mode) of those after the first."""
+    checkpoint_score: tuple[str, str] | None = None
+    """(metric, mode) by which checkpoints are kept; None: the objective."""
 
 
 class NodesChanged(Event, frozen=True):
@@ -130,6 +134,8 @@ class Reported(Event, frozen=True):
     """Path relative to the experiment's folder."""
     waits: bool = False
     """Whether the worker stands still until it is told to proceed or to halt."""
+    checkpoint_bytes: int = 0
+    """How large the checkpoint is."""
 
     def value(self, name: str) -> Any:
         """Return the metric or the automatic field called `name`; None when the result has neither."""
@@ -171,6 +177,7 @@ class AttemptEnded(Event, frozen=True):
     failure: Failure | None = None
     checkpoint: str | None = None
     """Saved while it ended, after its last report."""
+    checkpoint_bytes: int = 0
 
 
 class StopRequested(Event, frozen=True):
@@ -190,6 +197,8 @@ class TrialLaunched(Event, frozen=True):
     placement: Placement
     checkpoint: str | None = None
     """What the attempt goes on from."""
+    reason: str = ""
+    """Why it goes on, where a scheduler says so: a promotion, say."""
 
 
 class TrialPaused(Event, frozen=True):
@@ -199,6 +208,38 @@ class TrialPaused(Event, frozen=True):
     reason: str = ""
     interrupted: bool = False
     """True when the controller itself ends: the next session queues the trial again."""
+    held: bool = False
+    """True when its process does not end: it stands still, without resources, until the trial goes on."""
+
+
+class TrialContinued(Event, frozen=True):
+    """Decided: a trial whose process was held gets its resources back, and its attempt goes on."""
+
+    trial: int
+    reason: str = ""
+
+
+class TrialExploited(Event, frozen=True):
+    """Decided: the trial becomes a clone of `source`, with a config of its own; paused until it is resumed."""
+
+    trial: int
+    source: int
+    config: Config
+    checkpoint: str | None = None
+    """The source's newest; what the trial's next attempt goes on from."""
+    number: int = 0
+    """How far the source had come at it: `training_iteration`."""
+    elapsed: float = 0.0
+    """The same in seconds: `time_total_s`."""
+    reason: str = ""
+
+
+class TrialReallocated(Event, frozen=True):
+    """Decided: the trial asks for other resources from now on; paused until it is resumed."""
+
+    trial: int
+    request: dict[str, float]
+    reason: str = ""
 
 
 class TrialStopped(Event, frozen=True):
@@ -265,6 +306,9 @@ EVENT_TYPES: tuple[type[Event], ...] = (
     StopRequested,
     TrialLaunched,
     TrialPaused,
+    TrialContinued,
+    TrialExploited,
+    TrialReallocated,
     TrialStopped,
     TrialCompleted,
     TrialFailed,

@@ -9,6 +9,8 @@ import heapq
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import msgspec
+
 from ..errors import IllegalTransition
 from .commands import Progress
 from .events import (
@@ -20,20 +22,24 @@ from .events import (
     ExperimentFinished,
     NodesChanged,
     Reported,
+    Result,
     SessionOpened,
     SpaceExhausted,
     StopRequested,
     Suggested,
     TrialCompleted,
+    TrialContinued,
+    TrialExploited,
     TrialFailed,
     TrialLaunched,
     TrialPaused,
+    TrialReallocated,
     TrialRequeued,
     TrialStopped,
 )
 from .objective import WORST, Objective
 from .resources import Pool
-from .trial import NEW_TRIAL, TRANSITIONS, Status, Trial
+from .trial import NEW_TRIAL, TRANSITIONS, Kept, Status, Trial
 
 _RUNNING = Status.RUNNING  # looking a member up in its class is slow, and `_reported` runs for every result
 
@@ -53,6 +59,10 @@ class Experiment:
         self.seed = 0
         self.created = 0.0
         self.objective = objective
+        """What the best trial is best at; with several objectives the first of them."""
+        self.objectives: tuple[Objective, ...] = () if objective is None else (objective,)
+        self.checkpoint_score: Objective | None = objective
+        """What kept checkpoints are ranked by."""
         self._objective_is_given = objective is not None
         self.at = 0.0
         """Experiment time of the newest event, in seconds."""
@@ -68,7 +78,7 @@ class Experiment:
         self.best: Trial | None = None
         """The trial with the lowest loss, the earliest of equals; None while no result had the metric."""
         self.live: dict[int, None] = {}
-        """Trials with a live attempt, in order of launch."""
+        """Trials with a live attempt that holds its resources, in order of launch."""
         self.paused: dict[int, None] = {}
         """Paused trials, in order of their pause."""
         self.workers: dict[int, AttemptStarted] = {}
@@ -77,12 +87,35 @@ class Experiment:
         self.is_exhausted = False
         self.finished: ExperimentFinished | None = None
         """How the last session ended; None while one is open."""
+        self.sharers: dict[str, int] = {}
+        """Checkpoints that several trials keep -> how many."""
+        self.keepers: dict[int, None] = {}
+        """Trials that keep checkpoints."""
+        self.checkpoint_bytes = 0
+        """The size of all kept checkpoints."""
         self._pending: dict[Shape, list[int]] = {}
 
     @property
     def next_number(self) -> int:
         """The number that the next suggested trial gets."""
         return len(self.trials)
+
+    @property
+    def has_more_to_come(self) -> bool:
+        """Whether new trials may still come: some wait, or the searcher may propose more."""
+        wanted = self.trials_wanted
+        return bool(self.counts[Status.PENDING]) or (
+            not self.is_exhausted and (wanted is None or len(self.trials) < wanted)
+        )
+
+    def first_resumable(self) -> int | None:
+        """Return the trial that has been paused for longest, of those whose attempts have ended or are held."""
+        # Nearly always the first: those that have not ended yet were paused last.
+        return next((number for number in self.paused if self.is_resumable(self.trials[number])), None)
+
+    def is_resumable(self, trial: Trial) -> bool:
+        """Whether a trial is paused, and no attempt of it is on its way out."""
+        return trial.status is Status.PAUSED and (trial.placement is None or trial.held)
 
     def request_of(self, trial: Trial) -> Mapping[str, float]:
         """Return what a trial asks for."""
@@ -104,8 +137,8 @@ class Experiment:
         """Return how far a trial had come at one of its checkpoints."""
         if checkpoint is None or not trial.checkpoints or checkpoint not in trial.checkpoints:
             return Progress()
-        number, elapsed, timesteps, episodes, _ = trial.checkpoints[checkpoint]
-        return Progress(number, elapsed, timesteps, episodes)
+        kept = trial.checkpoints[checkpoint]
+        return Progress(kept.number, kept.elapsed, kept.timesteps, kept.episodes)
 
     def apply(self, event: Event) -> None:
         """Change the state by what happened.
@@ -125,7 +158,11 @@ class Experiment:
         self.session = event.session
         self.session_at = event.at
         if not self._objective_is_given:
-            self.objective = Objective(event.metric, event.mode) if event.metric else None
+            own = [(event.metric, event.mode)] if event.metric else []
+            self.objectives = tuple(Objective(*pair) for pair in (*own, *event.more_objectives))
+            self.objective = self.objectives[0] if self.objectives else None
+        score = event.checkpoint_score
+        self.checkpoint_score = self.objective if score is None else Objective(*score)
         self.trials_wanted = event.trials_wanted
         self.request = event.request
         self.finished = None
@@ -169,8 +206,7 @@ class Experiment:
                 if self.best is None or loss < self.best.best_loss:
                     self.best = trial
         if event.checkpoint is not None:
-            steps, episodes = (_number(event.metrics.get(name)) for name in ("timesteps_total", "episodes_total"))
-            self._keep(trial, event.checkpoint, (event.number, event.elapsed, steps, episodes, loss))
+            self._keep(trial, event.checkpoint, self._kept(event, loss, event.checkpoint_bytes))
 
     def _attempt_started(self, event: AttemptStarted) -> None:
         self.workers[event.trial] = event
@@ -178,6 +214,7 @@ class Experiment:
     def _attempt_ended(self, event: AttemptEnded) -> None:
         trial = self.trials[event.trial]
         trial.placement = None
+        trial.held = False
         trial.last_at = event.at
         self.live.pop(trial.id, None)
         self.workers.pop(trial.id, None)
@@ -185,12 +222,16 @@ class Experiment:
         if event.failure is not None:
             trial.failure = event.failure
         if event.checkpoint is not None:
-            last, loss = trial.last, WORST
-            steps = episodes = 0.0
+            last = trial.last
             if last is not None and last.attempt == event.attempt:
-                steps, episodes = (_number(last.metrics.get(name)) for name in ("timesteps_total", "episodes_total"))
                 loss = WORST if self.objective is None else self.objective.loss(last)
-            self._keep(trial, event.checkpoint, (trial.number, trial.elapsed, steps, episodes, loss))
+                kept = self._kept(last, loss, event.checkpoint_bytes)
+            else:
+                kept = Kept(trial.number, trial.elapsed, size=event.checkpoint_bytes)
+            start = trial.checkpoint
+            self._keep(trial, event.checkpoint, kept)
+            if trial.is_clone:
+                trial.checkpoint = start  # What it was made a clone of, and not what its last attempt left.
 
     def _stop_requested(self, event: StopRequested) -> None:
         pass  # The decisions that follow from it come as events of their own.
@@ -200,7 +241,7 @@ class Experiment:
         self.paused.pop(trial.id, None)
         trial.attempt = event.attempt
         trial.placement = event.placement
-        trial.interrupted = False
+        trial.interrupted = trial.is_clone = False
         if trial.first_at < 0:
             trial.first_at = event.at
         progress = self.progress_at(trial, event.checkpoint)
@@ -212,6 +253,43 @@ class Experiment:
         trial = self._move(event)
         trial.reason, trial.interrupted = event.reason, event.interrupted
         self.paused[trial.id] = None
+        if event.held:
+            trial.held = True
+            self.live.pop(trial.id, None)
+            self.pool.release(trial.id)
+
+    def _trial_continued(self, event: TrialContinued) -> None:
+        trial = self._move(event)
+        assert trial.placement is not None, "only a trial that has a process can be continued"
+        self.paused.pop(trial.id, None)
+        trial.held = False
+        self.live[trial.id] = None
+        self.pool.take(trial.id, trial.placement)
+
+    def _trial_exploited(self, event: TrialExploited) -> None:
+        trial, source = self._move(event), self.trials[event.source]
+        trial.config, trial.reason = event.config, event.reason
+        trial.is_clone = True
+        trial.checkpoint = event.checkpoint
+        self._rest(trial)
+        if event.checkpoint is not None and source is not trial:
+            assert source.checkpoints is not None, "a trial cannot give a checkpoint that it does not keep"
+            kept = source.checkpoints[event.checkpoint]
+            # Its results are the source's, so for the clone it is the best of nothing.
+            self._keep(trial, event.checkpoint, msgspec.structs.replace(kept, loss=WORST, score=WORST), is_shared=True)
+
+    def _trial_reallocated(self, event: TrialReallocated) -> None:
+        trial = self._move(event)
+        trial.request, trial.reason = event.request, event.reason
+        self._rest(trial)
+        if trial.status is Status.PENDING:
+            self._enqueue(trial)  # It stands in the queue of its old request too, where nobody finds it any more.
+
+    def _rest(self, trial: Trial) -> None:
+        """Let a trial that goes on as something else wait; its attempt, if there is one, ends."""
+        trial.held = False
+        if trial.status is Status.PAUSED:
+            self.paused.setdefault(trial.id)
 
     def _trial_stopped(self, event: TrialStopped) -> None:
         trial = self._move(event)
@@ -242,8 +320,15 @@ class Experiment:
 
     def _checkpoint_dropped(self, event: CheckpointDropped) -> None:
         trial = self.trials[event.trial]
-        if trial.checkpoints:
-            trial.checkpoints.pop(event.checkpoint, None)
+        kept = trial.checkpoints.pop(event.checkpoint, None) if trial.checkpoints else None
+        if kept is not None:
+            sharers = self.sharers.pop(event.checkpoint, 1)
+            if sharers > 2:
+                self.sharers[event.checkpoint] = sharers - 1
+            elif sharers == 1:
+                self.checkpoint_bytes -= kept.size
+            if not trial.checkpoints:
+                self.keepers.pop(trial.id, None)
         if trial.checkpoint == event.checkpoint:
             trial.checkpoint = next(reversed(trial.checkpoints), None) if trial.checkpoints else None
 
@@ -267,10 +352,23 @@ class Experiment:
         shape = None if trial.request is None else tuple(sorted(trial.request.items()))
         heapq.heappush(self._pending.setdefault(shape, []), trial.id)
 
-    def _keep(self, trial: Trial, checkpoint: str, progress: tuple[int, float, float, float, float]) -> None:
+    def _kept(self, result: Result, loss: float, size: int) -> Kept:
+        metrics = result.metrics
+        steps, episodes = _number(metrics.get("timesteps_total")), _number(metrics.get("episodes_total"))
+        score = self.checkpoint_score
+        ranked = loss if score is self.objective else WORST if score is None else score.loss(result)
+        return Kept(result.number, result.elapsed, steps, episodes, loss, ranked, size)
+
+    def _keep(self, trial: Trial, checkpoint: str, kept: Kept, *, is_shared: bool = False) -> None:
         if trial.checkpoints is None:
             trial.checkpoints = {}
-        trial.checkpoints[checkpoint] = progress
+        self.keepers[trial.id] = None
+        before = trial.checkpoints.get(checkpoint)
+        if not is_shared:
+            self.checkpoint_bytes += kept.size - (0 if before is None else before.size)
+        elif before is None:
+            self.sharers[checkpoint] = self.sharers.get(checkpoint, 1) + 1
+        trial.checkpoints[checkpoint] = kept if before is None or not is_shared else before
         trial.checkpoint = checkpoint
 
 
@@ -290,6 +388,9 @@ _RULES: dict[type[Event], Callable[[Experiment, Any], None]] = {
     StopRequested: Experiment._stop_requested,
     TrialLaunched: Experiment._trial_launched,
     TrialPaused: Experiment._trial_paused,
+    TrialContinued: Experiment._trial_continued,
+    TrialExploited: Experiment._trial_exploited,
+    TrialReallocated: Experiment._trial_reallocated,
     TrialStopped: Experiment._trial_stopped,
     TrialCompleted: Experiment._trial_completed,
     TrialFailed: Experiment._trial_failed,

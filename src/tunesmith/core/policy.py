@@ -46,7 +46,26 @@ class Complete(msgspec.Struct, frozen=True):
     reason: str
 
 
-Decision = Continue | Pause | Stop | Complete
+class Exploit(msgspec.Struct, frozen=True):
+    """Make the trial a clone: it goes on from the newest checkpoint of `source`, with another config.
+
+    Its attempt ends, and it is paused until `choose` resumes it. With `source` the trial itself it goes on from its own
+    checkpoint. A source without a checkpoint makes it start from the beginning.
+    """
+
+    source: int
+    config: Config
+    reason: str
+
+
+class Reallocate(msgspec.Struct, frozen=True):
+    """Give the trial other resources: its attempt ends with a checkpoint, and it pauses until `choose` resumes it."""
+
+    request: dict[str, float]
+    reason: str
+
+
+Decision = Continue | Pause | Stop | Complete | Exploit | Reallocate
 CONTINUE = Continue()
 
 
@@ -58,14 +77,23 @@ class Resume(msgspec.Struct, frozen=True):
     """Give them to this paused trial."""
 
     trial: int
+    reason: str = ""
+
+
+class Decided(msgspec.Struct, frozen=True):
+    """Before anybody gets them: this is decided of a trial that is paused or waits for resources."""
+
+    trial: int
+    decision: Stop | Complete | Exploit | Reallocate
 
 
 class Wait(msgspec.Struct, frozen=True):
     """Give them to nobody for now."""
 
 
-Choice = New | Resume | Wait
+Choice = New | Resume | Decided | Wait
 NEW = New()
+WAIT = Wait()
 
 
 class Policy:
@@ -73,6 +101,11 @@ class Policy:
 
     def observe(self, event: Event, experiment: Experiment) -> None:
         """Learn from an event that `experiment` has just applied."""
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What a person should be told once; it only grows. A query like every other."""
+        return ()
 
 
 class Searcher(Policy, ABC):
@@ -100,6 +133,9 @@ class Scheduler(Policy, ABC):
     """
 
     time_attr: str = "training_iteration"
+    saves_when_waiting: bool = False
+    """Whether class trainables save a checkpoint with each result that waits for a verdict. What functions report is
+    theirs to say."""
 
     @abstractmethod
     def decide(self, result: Result, experiment: Experiment) -> Decision:
@@ -110,8 +146,20 @@ class Scheduler(Policy, ABC):
         return ONE_RESULT
 
     def choose(self, experiment: Experiment) -> Choice:
-        """Return who gets resources that are free now. Asked again until it says Wait or nothing fits."""
-        return NEW
+        """Return who gets resources that are free now. Asked again until it says Wait or nothing fits.
+
+        By default new trials come first; when there are no more, the one that has been paused for longest.
+        """
+        resumable = None if experiment.has_more_to_come else experiment.first_resumable()
+        return NEW if resumable is None else Resume(resumable)
+
+    def unblock(self, experiment: Experiment) -> Choice:
+        """Return who goes on in spite of `choose`: nothing runs, nobody new can start, and trials are paused.
+
+        By default the one that has been paused for longest. `Wait` lets the session end as stuck.
+        """
+        resumable = experiment.first_resumable()
+        return WAIT if resumable is None else Resume(resumable, "nothing else could run")
 
 
 class Stopper(Policy):

@@ -116,6 +116,14 @@ class Pool:
             self._full.add(key)
         return total
 
+    def has(self, placement: Placement) -> bool:
+        """Whether all of a placement is free, on its very node and GPUs."""
+        free = self._nodes.get(placement.node)
+        if free is None or any(free.amounts.get(name, 0) < _units(n) for name, n in placement.resources.items()):
+            return False
+        share = _units(placement.resources["gpu"] / len(placement.gpus)) if placement.gpus else 0
+        return all(free.gpus.get(gpu, 0) >= share for gpu in placement.gpus)
+
     def take(self, trial: int, placement: Placement) -> None:
         """Give `placement` to a trial's attempt."""
         self._held[trial] = placement

@@ -19,6 +19,7 @@ from .events import (
     Reported,
     Result,
     SessionOpened,
+    TrialExploited,
     TrialLaunched,
 )
 
@@ -139,6 +140,8 @@ class Lineage:
                 )
             case AttemptEnded(checkpoint=str() as checkpoint):
                 self._keep(checkpoint)
+            case TrialExploited(checkpoint=str() as checkpoint):
+                self.kept = {**(self.kept or {}), checkpoint: (event.number, event.elapsed)}
             case CheckpointDropped() if self.kept:
                 self.kept.pop(event.checkpoint, None)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import StrEnum
 
+import msgspec
+
 from ..errors import IllegalTransition
 from .events import (
     AttemptEnded,
@@ -17,9 +19,12 @@ from .events import (
     Result,
     Suggested,
     TrialCompleted,
+    TrialContinued,
+    TrialExploited,
     TrialFailed,
     TrialLaunched,
     TrialPaused,
+    TrialReallocated,
     TrialRequeued,
     TrialStopped,
 )
@@ -52,6 +57,13 @@ TRANSITIONS: dict[tuple[str, type[Event]], Status] = {
     (Status.RUNNING, Reported): Status.RUNNING,
     (Status.PAUSED, Reported): Status.PAUSED,
     (Status.RUNNING, TrialPaused): Status.PAUSED,
+    (Status.PAUSED, TrialContinued): Status.RUNNING,
+    (Status.RUNNING, TrialExploited): Status.PAUSED,
+    (Status.PAUSED, TrialExploited): Status.PAUSED,
+    (Status.PENDING, TrialExploited): Status.PENDING,
+    (Status.RUNNING, TrialReallocated): Status.PAUSED,
+    (Status.PAUSED, TrialReallocated): Status.PAUSED,
+    (Status.PENDING, TrialReallocated): Status.PENDING,
     (Status.RUNNING, TrialRequeued): Status.PENDING,
     (Status.PAUSED, TrialRequeued): Status.PENDING,
     (Status.FAILED, TrialRequeued): Status.PENDING,
@@ -60,6 +72,7 @@ TRANSITIONS: dict[tuple[str, type[Event]], Status] = {
     (Status.RUNNING, TrialStopped): Status.STOPPED,
     (Status.RUNNING, TrialCompleted): Status.COMPLETED,
     (Status.PAUSED, TrialCompleted): Status.COMPLETED,
+    (Status.PENDING, TrialCompleted): Status.COMPLETED,
     (Status.RUNNING, TrialFailed): Status.FAILED,
     (Status.PENDING, TrialFailed): Status.FAILED,
 }
@@ -70,6 +83,21 @@ A paused trial's attempt lives on until it obeys: what it still reports counts, 
 
 ANY_STATUS: tuple[type[Event], ...] = (AttemptStarted, AttemptEnded, CheckpointDropped)
 """Events about an attempt's process or files, which may come in any status and do not change it."""
+
+
+class Kept(msgspec.Struct, frozen=True):
+    """A checkpoint that is kept: how far the trial had come at it, and how good it was."""
+
+    number: int = 0
+    elapsed: float = 0.0
+    timesteps: float = 0.0
+    episodes: float = 0.0
+    loss: float = float("inf")
+    """By the objective; inf for one that came from another trial."""
+    score: float = float("inf")
+    """By what checkpoints are kept by, lower being better."""
+    size: int = 0
+    """In bytes."""
 
 
 class Trial:
@@ -86,8 +114,10 @@ class Trial:
         "failure",
         "failures",
         "first_at",
+        "held",
         "id",
         "interrupted",
+        "is_clone",
         "last",
         "last_at",
         "number",
@@ -109,6 +139,10 @@ class Trial:
         """Number of its newest attempt; 0 before the first."""
         self.placement: Placement | None = None
         """What its live attempt holds; None when no attempt is alive (it may outlive the status RUNNING)."""
+        self.held = False
+        """Whether its attempt stands still on purpose, with a process but without its resources."""
+        self.is_clone = False
+        """Whether it was made a clone since its newest attempt began: what that attempt still says is not its own."""
         self.number = 0
         """`training_iteration` of its newest result; goes back to the checkpoint's when an attempt restarts."""
         self.elapsed = 0.0
@@ -121,8 +155,8 @@ class Trial:
         self.best_loss = float("inf")
         self.checkpoint: str | None = None
         """What its next attempt starts from: the newest good checkpoint."""
-        self.checkpoints: dict[str, tuple[int, float, float, float, float]] | None = None
-        """Its kept checkpoints, oldest first: reference -> (number, elapsed, timesteps, episodes, loss)."""
+        self.checkpoints: dict[str, Kept] | None = None
+        """Its kept checkpoints by reference, oldest first."""
         self.failures = 0
         self.failure: Failure | None = None
         self.reason = ""
@@ -144,7 +178,7 @@ class Trial:
     def best_checkpoint(self) -> str | None:
         """The kept checkpoint with the lowest loss; the newest of equals."""
         kept = self.checkpoints
-        return min(reversed(kept), key=lambda name: kept[name][4]) if kept else None
+        return min(reversed(kept), key=lambda name: kept[name].loss) if kept else None
 
     def moved(self, event: Event) -> Status:
         """Return the status that `event` leads to.

@@ -42,6 +42,8 @@ class Job:
     checkpoint_freq: int = 0
     """For class trainables: save after each so many steps; 0 never."""
     checkpoint_at_end: bool = False
+    saves_when_waiting: bool = False
+    """For class trainables: save with each result that waits for a verdict."""
 
 
 class Executor(ABC):

@@ -191,6 +191,7 @@ class InlineExecutor(Executor):
             outcome=outcome,
             failure=failure,
             checkpoint=ended.checkpoint,
+            checkpoint_bytes=ended.checkpoint_bytes,
         )
 
     def take_report(self, report: Report) -> None:
@@ -206,6 +207,7 @@ class InlineExecutor(Executor):
                 elapsed=report.elapsed,
                 checkpoint=report.checkpoint,
                 waits=report.waits,
+                checkpoint_bytes=report.checkpoint_bytes,
             )
         )
         is_due = now - self._events[0].at >= LONGEST_HOLD or len(self._events) >= LARGEST_BATCH
@@ -257,6 +259,7 @@ def _worker_job(job: Job) -> WorkerJob:
         metric=job.metric,
         checkpoint_freq=job.checkpoint_freq,
         checkpoint_at_end=job.checkpoint_at_end,
+        saves_when_waiting=job.saves_when_waiting,
     )
 
 

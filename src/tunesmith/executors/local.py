@@ -257,6 +257,7 @@ class LocalExecutor(Executor):
                             elapsed=message.elapsed,
                             checkpoint=message.checkpoint,
                             waits=message.waits,
+                            checkpoint_bytes=message.checkpoint_bytes,
                         )
                     )
                 continue
@@ -265,7 +266,8 @@ class LocalExecutor(Executor):
                     failure = None
                     if message.kind:
                         failure = Failure(message.kind, message.message, message.where, message.traceback)
-                    self._end(message.trial, message.attempt, message.outcome, failure, message.checkpoint)
+                    saved = message.checkpoint, message.checkpoint_bytes
+                    self._end(message.trial, message.attempt, message.outcome, failure, *saved)
                 case Started(trial, attempt, pid, host):
                     if (trial, attempt) in live:
                         events.append(AttemptStarted(at=at, trial=trial, attempt=attempt, pid=pid, host=host))
@@ -276,7 +278,13 @@ class LocalExecutor(Executor):
                     pass
 
     def _end(
-        self, trial: int, attempt: int, outcome: str, failure: Failure | None, checkpoint: str | None = None
+        self,
+        trial: int,
+        attempt: int,
+        outcome: str,
+        failure: Failure | None,
+        checkpoint: str | None = None,
+        checkpoint_bytes: int = 0,
     ) -> None:
         if (trial, attempt) in self._live:
             self._live.remove((trial, attempt))
@@ -288,6 +296,7 @@ class LocalExecutor(Executor):
                     outcome=outcome,
                     failure=failure,
                     checkpoint=checkpoint,
+                    checkpoint_bytes=checkpoint_bytes,
                 )
             )
 
@@ -322,6 +331,7 @@ def _packed(job: Job) -> tuple[Payload, list[Any]]:
         metric=job.metric,
         checkpoint_freq=job.checkpoint_freq,
         checkpoint_at_end=job.checkpoint_at_end,
+        saves_when_waiting=job.saves_when_waiting,
     )
     return payload, [*of_trainable, *of_parameters, *of_objects]
 

@@ -64,6 +64,7 @@ class SimulatedExecutor(Executor):
         workers: How many attempts fit: one node with so many CPUs.
         nodes: The machines, in place of `workers`.
         checkpoint_every: Each so many results come with a checkpoint; 0: none does.
+        checkpoint_bytes: How large each checkpoint is.
         faults: What goes wrong; by default nothing.
     """
 
@@ -74,6 +75,7 @@ class SimulatedExecutor(Executor):
         workers: int = 1,
         nodes: Iterable[Node] = (),
         checkpoint_every: int = 0,
+        checkpoint_bytes: int = 0,
         faults: Faults | None = None,
     ) -> None:
         if workers < 1:
@@ -81,6 +83,7 @@ class SimulatedExecutor(Executor):
         self._curve = curve
         self._nodes = tuple(nodes) or (Node("simulated", {"cpu": float(workers)}),)
         self._checkpoint_every = checkpoint_every
+        self._checkpoint_bytes = checkpoint_bytes
         self._faults = faults
         self._job: Job | None = None
         self._now = 0.0
@@ -219,7 +222,8 @@ class SimulatedExecutor(Executor):
             self._raised(attempt, error)
             return
         checkpoint = None
-        if self._checkpoint_every and number % self._checkpoint_every == 0:
+        saves = self._job is not None and self._job.saves_when_waiting and waits
+        if self._checkpoint_every and (saves or number % self._checkpoint_every == 0):
             checkpoint = checkpoint_folder(start.trial, start.attempt, number)
             attempt.checkpoint_number = number
         is_done = bool(metrics.get("done"))
@@ -234,6 +238,7 @@ class SimulatedExecutor(Executor):
                 elapsed=attempt.elapsed,
                 checkpoint=checkpoint,
                 waits=waits and not is_done,
+                checkpoint_bytes=self._checkpoint_bytes if checkpoint is not None else 0,
             ),
         )
         if is_done:
@@ -307,6 +312,7 @@ class SimulatedExecutor(Executor):
             outcome=outcome,
             failure=failure,
             checkpoint=checkpoint,
+            checkpoint_bytes=self._checkpoint_bytes if checkpoint is not None else 0,
         )
         self._tell(attempt, ended)
         attempt.is_over = True

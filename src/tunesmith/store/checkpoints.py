@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..core.events import AttemptEnded, CheckpointDropped, Event, Reported, TrialLaunched
+from ..core.events import AttemptEnded, CheckpointDropped, Event, Reported, TrialExploited, TrialLaunched
 from ..errors import JournalError
 from ..layout import CHECKPOINTS, DAMAGED, TRIALS, checkpoint_container, trial_folder
 
@@ -47,17 +47,22 @@ def prune(experiment_folder: Path, events: Iterable[Event]) -> list[Path]:
         experiment_folder: The experiment's folder.
         events: All events of its journal.
     """
-    needed: set[str] = set()
+    keepers: dict[str, set[int]] = {}
+    """Container -> the trials that keep what is in it: a clone keeps what its source has saved."""
     launched: set[int] = set()
     for event in events:
         match event:
             case TrialLaunched():
                 launched.add(event.trial)
-            case Reported(checkpoint=str() as reference) | AttemptEnded(checkpoint=str() as reference):
-                needed.add(_container_name(reference))
+            case (
+                Reported(checkpoint=str() as reference)
+                | AttemptEnded(checkpoint=str() as reference)
+                | TrialExploited(checkpoint=str() as reference)
+            ):
+                keepers.setdefault(_container_name(reference), set()).add(event.trial)
             case CheckpointDropped(reason=""):
                 # One that was dropped because it could not be read stays: perhaps only a package is missing.
-                needed.discard(_container_name(event.checkpoint))
+                keepers.get(_container_name(event.checkpoint), set()).discard(event.trial)
     # What a repaired journal no longer knows may be all that is left of it.
     keeps_unknown = any(experiment_folder.glob(f"{DAMAGED}*"))
     pruned = []
@@ -68,7 +73,7 @@ def prune(experiment_folder: Path, events: Iterable[Event]) -> list[Path]:
         for path in sorted(checkpoints.iterdir()):
             name = path.relative_to(experiment_folder).as_posix()
             is_whole = _CONTAINER.fullmatch(name) is not None and not path.is_symlink()
-            if ".tmp" in path.name or (is_whole and name not in needed and not keeps_unknown):
+            if ".tmp" in path.name or (is_whole and not keepers.get(name) and not keeps_unknown):
                 pruned.append(path)
     for path in pruned:
         if path.is_dir() and not path.is_symlink():

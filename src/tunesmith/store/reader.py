@@ -19,6 +19,7 @@ from ..core.events import (
     ExperimentFinished,
     Reported,
     SessionOpened,
+    TrialExploited,
     TrialLaunched,
 )
 from ..core.trial import Status
@@ -217,6 +218,8 @@ def effective_results(events: Iterable[Event]) -> list[Reported]:
                     numbers[event.checkpoint] = event.number
             case AttemptEnded(checkpoint=str() as checkpoint):
                 numbers[checkpoint] = results[-1].number if results else 0
+            case TrialExploited(checkpoint=str() as checkpoint):
+                numbers[checkpoint] = event.number
             case TrialLaunched(checkpoint=None):
                 results.clear()
             case TrialLaunched(checkpoint=str() as checkpoint):

@@ -94,9 +94,8 @@ def decode_trial(number: int, status: str, loss: float | None, payload: bytes, c
 def _best_checkpoint(trial: Trial) -> str | None:
     if not trial.checkpoints:
         return None
-    # The last item of a checkpoint's tuple is its loss. Kept checkpoints are few: a disk holds them.
-    best = min(trial.checkpoints, key=lambda reference: trial.checkpoints[reference][-1])  # type: ignore[index]
-    return trial.checkpoint if trial.checkpoints[best][-1] == float("inf") else best
+    best = trial.best_checkpoint
+    return best if best is not None and trial.checkpoints[best].loss < float("inf") else trial.checkpoint
 
 
 _decoder = msgspec.json.Decoder(TrialRow)

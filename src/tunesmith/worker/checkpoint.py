@@ -93,6 +93,14 @@ def commit(source: Any, experiment_folder: Path, reference: str) -> str:
     return reference if path.is_dir() else f"{reference}/{path.name}"
 
 
+def size_of(experiment_folder: Path, reference: str) -> int:
+    """Return how many bytes the files of a checkpoint hold."""
+    path = experiment_folder / reference
+    if not path.is_dir():
+        return path.stat().st_size
+    return sum(Path(directory, name).stat().st_size for directory, _, files in os.walk(path) for name in files)
+
+
 @contextlib.contextmanager
 def staged(experiment_folder: Path, reference: str) -> Iterator[Path]:
     """Give an empty directory to fill, which becomes the folder `reference`, durably; on an error it goes away."""

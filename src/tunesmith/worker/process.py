@@ -211,7 +211,7 @@ class Worker:
             termination.is_open = False
             ended = _failed(assignment, error)
         if termination.is_ordered and ended.outcome != "done":
-            return Ended(assignment.trial, assignment.attempt, "killed", checkpoint=ended.checkpoint)
+            return msgspec.structs.replace(ended, outcome="killed", kind="", message="", where="", traceback="")
         return ended
 
     def _surround(self, assignment: Assignment) -> None:
@@ -260,6 +260,7 @@ class Worker:
             metric=payload.metric,
             checkpoint_freq=payload.checkpoint_freq,
             checkpoint_at_end=payload.checkpoint_at_end,
+            saves_when_waiting=payload.saves_when_waiting,
         )
 
     def _leave(self) -> None:

@@ -49,6 +49,7 @@ class Report(Message, frozen=True):
     elapsed: float
     checkpoint: str | None = None
     waits: bool = False
+    checkpoint_bytes: int = 0
 
 
 class Ended(Message, frozen=True):
@@ -63,6 +64,7 @@ class Ended(Message, frozen=True):
     traceback: str = ""
     checkpoint: str | None = None
     """Saved while it ended, after its last report."""
+    checkpoint_bytes: int = 0
 
 
 class Go(Message, frozen=True):

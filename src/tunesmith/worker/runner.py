@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import TuneError
 from . import functions, trainable
+from .checkpoint import size_of
 from .failure import Diagnosis, diagnosed
 from .protocol import Assignment, Channel, Ended
 from .seeds import set_seeds
@@ -38,6 +39,7 @@ class WorkerJob:
     metric: str | None = None
     checkpoint_freq: int = 0
     checkpoint_at_end: bool = False
+    saves_when_waiting: bool = False
 
 
 def run_attempt(job: WorkerJob, assignment: Assignment, channel: Channel) -> Ended:
@@ -91,7 +93,9 @@ class Runner:
         except BaseException as error:  # noqa: BLE001  the edge of user code
             self.close()
             return self._ended_by(error, session)
-        return Ended(assignment.trial, assignment.attempt, session.ending or "done", checkpoint=saved)
+        size = 0 if saved is None else size_of(session.folder, saved)
+        ending = session.ending or "done"
+        return Ended(assignment.trial, assignment.attempt, ending, checkpoint=saved, checkpoint_bytes=size)
 
     def close(self) -> None:
         """Free the kept object. The runner may be used again."""
@@ -114,7 +118,11 @@ class Runner:
             trainable.load(instance, Path(session.checkpoint))
         try:
             trainable.train(
-                instance, session, checkpoint_freq=job.checkpoint_freq, checkpoint_at_end=job.checkpoint_at_end
+                instance,
+                session,
+                checkpoint_freq=job.checkpoint_freq,
+                checkpoint_at_end=job.checkpoint_at_end,
+                saves_when_waiting=job.saves_when_waiting and trainable.can_save(kind),
             )
         except TrialHalted:
             if not session.ending:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ReportError, TuneError
 from ..layout import checkpoint_folder
-from .checkpoint import Checkpoint, commit
+from .checkpoint import Checkpoint, commit, size_of
 from .metrics import NUMBER_KINDS, normalised
 from .protocol import Assignment, Channel, End, Go, Report
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 COUNTED_BY_US = ("training_iteration", "time_total_s", "trial_id")
 """Fields of every result that a report cannot set."""
+Save = Callable[[int], str]
+"""Saves the trial as the checkpoint of the result with that number; returns its reference."""
 _ACCUMULATED = (("timesteps_this_iter", "timesteps_total"), ("episodes_this_iter", "episodes_total"))
 
 
@@ -138,13 +140,16 @@ class Session:
         """Return the reference for the checkpoint of result `number`."""
         return checkpoint_folder(self.assignment.trial, self.assignment.attempt, number)
 
-    def report(self, metrics: Any, checkpoint: Any = None, *, saved: str | None = None) -> None:
+    def report(
+        self, metrics: Any, checkpoint: Any = None, *, saved: str | None = None, save: Save | None = None
+    ) -> None:
         """Send one result, and wait for a verdict where the lease ends.
 
         Args:
             metrics: See `metrics.normalised`.
             checkpoint: A path to copy and keep with the result.
             saved: The reference of a checkpoint that lies in its place already.
+            save: Makes such a checkpoint of the result with the given number, should one be needed.
 
         Raises:
             TrialHalted: The attempt is to end now.
@@ -164,13 +169,17 @@ class Session:
             waits = self._reaches_the_lease(flat, number, elapsed) and not done
             if checkpoint is not None:
                 saved = commit(checkpoint, self.folder, self.checkpoint_folder(number))
+            elif waits and saved is None and save is not None:
+                saved = save(number)
             if "timesteps_total" in flat or "episodes_total" in flat:
                 self._keep_totals(flat)
             self.number = number
+            size = 0
             if saved is not None:
                 self.checkpoint_number = number
+                size = size_of(self.folder, saved)
             assignment = self.assignment
-            self.channel.send(Report(assignment.trial, assignment.attempt, number, flat, elapsed, saved, waits))
+            self.channel.send(Report(assignment.trial, assignment.attempt, number, flat, elapsed, saved, waits, size))
             if done:
                 self.ending = "done"
                 raise TrialHalted

@@ -133,11 +133,19 @@ def can_save(trainable: type[Trainable]) -> bool:
     return _overrides_either(trainable, "save_checkpoint", "_save")
 
 
-def train(instance: Trainable, session: Session, *, checkpoint_freq: int, checkpoint_at_end: bool) -> None:
+def train(
+    instance: Trainable,
+    session: Session,
+    *,
+    checkpoint_freq: int,
+    checkpoint_at_end: bool,
+    saves_when_waiting: bool = False,
+) -> None:
     """Step and report until the trial is to end, which raises TrialHalted.
 
     A checkpoint goes with its step's report: it is in its place before the result is known to anyone.
     """
+    save_waiting = (lambda number: save(instance, session, number)) if saves_when_waiting else None
     while True:
         instance.iteration = session.number
         result: Any = instance.step()
@@ -152,7 +160,7 @@ def train(instance: Trainable, session: Session, *, checkpoint_freq: int, checkp
             due = True
         saved = save(instance, session, number) if due else None
         instance.log_result(dict(result))
-        session.report(result, saved=saved)
+        session.report(result, saved=saved, save=save_waiting)
 
 
 def save(instance: Trainable, session: Session, number: int) -> str:

@@ -64,6 +64,7 @@ class Payload(Message, frozen=True):
     metric: str | None
     checkpoint_freq: int
     checkpoint_at_end: bool
+    saves_when_waiting: bool
 
 
 class Stop(Message, frozen=True):
