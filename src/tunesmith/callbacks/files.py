@@ -46,7 +46,7 @@ from .trial_folder import (
     written_until,
 )
 
-MOST_HELD = 20_000
+MOST_HELD = 2_000
 """So many results wait in memory at most; then they are written before more are taken."""
 _OF_A_TRIAL: frozenset[type[Event]] = frozenset(
     (
