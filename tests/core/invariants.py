@@ -104,6 +104,8 @@ class Invariants(Stopper):
         for number in set(alive) - set(held):  # its process stands still, or has just been told to end
             self.were_held.add(number)
             assert experiment.trials[number].status is not Status.RUNNING
+        standing = {number for number in alive if experiment.trials[number].held}
+        assert set(experiment.leaving) == set(alive) - set(held) - standing
         assert set(experiment.workers) <= set(alive)
         for node in experiment.pool.nodes:
             for name, total in node.resources.items():

@@ -12,7 +12,6 @@ from tunesmith.core.events import Event
 from tunesmith.core.experiment import Experiment
 from tunesmith.core.policy import Policy
 from tunesmith.core.resources import Pool
-from tunesmith.core.trial import Status
 
 
 def state_of(experiment: Experiment, policies: Iterable[Policy]) -> dict[str, Any]:
@@ -20,7 +19,7 @@ def state_of(experiment: Experiment, policies: Iterable[Policy]) -> dict[str, An
     state = {name: plain(value) for name, value in vars(experiment).items()}
     # Trials leave their queue when somebody looks at it, so only what waits in it is state.
     state["_pending"] = sorted(
-        (str(shape), sorted({number for number in queue if experiment.trials[number].status is Status.PENDING}))
+        (str(shape), sorted({number for number in queue if experiment._waits_in(shape, experiment.trials[number])}))
         for shape, queue in experiment._pending.items()
     )
     state["_pending"] = [(shape, queue) for shape, queue in state["_pending"] if queue]

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.core.events import AttemptEnded, CheckpointDropped, Placement, Reported, TrialLaunched
+from tunesmith.core.events import AttemptEnded, CheckpointDropped, Placement, Reported, TrialExploited, TrialLaunched
 from tunesmith.errors import JournalError
 from tunesmith.layout import checkpoint_folder
 from tunesmith.store.checkpoints import discard, prune
@@ -144,3 +144,39 @@ def launched(trial: int) -> TrialLaunched:
 
 def reported(trial: int, reference: str) -> Reported:
     return Reported(at=0, trial=trial, attempt=1, number=1, metrics={}, checkpoint=reference)
+
+
+def exploited(trial: int, source: int, checkpoint: str) -> TrialExploited:
+    return TrialExploited(at=2.0, trial=trial, source=source, config={}, checkpoint=checkpoint)
+
+
+def dropped(trial: int, checkpoint: str) -> CheckpointDropped:
+    return CheckpointDropped(at=3.0, trial=trial, checkpoint=checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("droppers", "is_deleted"), [((), False), ((0,), False), ((1,), False), ((0, 1), False), ((1, 0, 2), True)]
+)
+def test_what_a_clone_still_keeps_is_not_pruned(tmp_path: Path, droppers: tuple[int, ...], is_deleted: bool):
+    shared = checkpoint(tmp_path, 0, 1, 3)
+    placement = Placement("a", {"cpu": 1})
+    events = [TrialLaunched(at=0.0, trial=trial, attempt=1, placement=placement) for trial in range(3)]
+    events += [Reported(at=1.0, trial=0, attempt=1, number=3, metrics={}, checkpoint=shared)]
+    events += [exploited(1, 0, shared), exploited(2, 1, shared)]
+
+    pruned = prune(tmp_path, [*events, *(dropped(trial, shared) for trial in droppers)])
+
+    assert (pruned == [tmp_path / shared]) == is_deleted
+    assert bool(everything(tmp_path)) != is_deleted
+
+
+def test_a_trial_that_is_its_own_source_keeps_its_checkpoint_once(tmp_path: Path):
+    own = checkpoint(tmp_path, 0, 1, 3)
+    events = [
+        TrialLaunched(at=0.0, trial=0, attempt=1, placement=Placement("a", {"cpu": 1})),
+        Reported(at=1.0, trial=0, attempt=1, number=3, metrics={}, checkpoint=own),
+        exploited(0, 0, own),
+    ]
+    assert prune(tmp_path, events) == []
+
+    assert prune(tmp_path, [*events, dropped(0, own)]) == [tmp_path / own]

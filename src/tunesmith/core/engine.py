@@ -221,7 +221,7 @@ class Core:
         is_current = trial.placement is not None and event.attempt == trial.attempt and event.number > trial.number
         # One that was asked to pause goes on until it hears of it. What it reports counts, and may end it for good.
         is_pausing = trial.status is _PAUSED
-        if not is_current or (trial.status is not _RUNNING and not is_pausing):
+        if not is_current or trial.is_clone or (trial.status is not _RUNNING and not is_pausing):
             return  # Late, of an older attempt, or doubled: what it could change is already decided.
         self._emit(event)
         if event.checkpoint is not None:
@@ -302,20 +302,14 @@ class Core:
         if failure is None or event.outcome == "done":  # it may have come to its end before the kill reached it
             failure = event.failure
         if failure is not event.failure:
-            event = AttemptEnded(
-                at=event.at,
-                trial=event.trial,
-                attempt=event.attempt,
-                outcome=event.outcome,
-                failure=failure,
-                checkpoint=event.checkpoint,
-            )
+            event = msgspec.structs.replace(event, failure=failure)
+        is_clone = trial.is_clone
         self._emit(event)
         if trial.checkpoints is not None and event.checkpoint is not None:
             self._drop_unneeded_checkpoints(trial)
         if trial.status.is_final:
             return  # It was stopped or failed, and has now obeyed.
-        if event.outcome == "done":
+        if event.outcome == "done" and not is_clone:
             self._emit(TrialCompleted(at=self._now, trial=trial.id))
         elif trial.status is Status.PAUSED:
             return
@@ -337,7 +331,7 @@ class Core:
             return
         self._close("interrupted", event.reason)
         if event.now:
-            for number in self.experiment.live:
+            for number in (*self.experiment.live, *self.experiment.leaving):
                 self._command(Kill(number, self.experiment.trials[number].attempt, 0.0))
 
     # After the rules of a turn.
@@ -356,11 +350,15 @@ class Core:
         if self._closing is None:
             self._fill()
             # With nothing running there is nobody to wait for: paused trials go on whatever the scheduler waits for.
-            while not experiment.live and not self._is_asking and experiment.paused:
+            while not self._is_awaited() and experiment.paused:
                 if not self._follow(self.scheduler.unblock(experiment)):
                     break
-        if not experiment.live and not self._is_asking:
+        if not self._is_awaited():
             self._finish()
+
+    def _is_awaited(self) -> bool:
+        """Whether something is to come: a word of an attempt, or the searcher's answer."""
+        return bool(self.experiment.live or self.experiment.leaving) or self._is_asking
 
     def _fill(self) -> None:
         """Give free resources away until nobody is left who fits."""

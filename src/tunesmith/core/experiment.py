@@ -79,6 +79,8 @@ class Experiment:
         """The trial with the lowest loss, the earliest of equals; None while no result had the metric."""
         self.live: dict[int, None] = {}
         """Trials with a live attempt that holds its resources, in order of launch."""
+        self.leaving: dict[int, None] = {}
+        """Trials whose process was held and has been told to end; it holds no resources any more."""
         self.paused: dict[int, None] = {}
         """Paused trials, in order of their pause."""
         self.workers: dict[int, AttemptStarted] = {}
@@ -125,7 +127,7 @@ class Experiment:
         """Yield for each distinct request the trial that comes first, lowest number first."""
         heads = []
         for shape, queue in list(self._pending.items()):
-            while queue and self.trials[queue[0]].status is not Status.PENDING:
+            while queue and not self._waits_in(shape, self.trials[queue[0]]):
                 heapq.heappop(queue)
             if queue:
                 heads.append(queue[0])
@@ -217,6 +219,7 @@ class Experiment:
         trial.held = False
         trial.last_at = event.at
         self.live.pop(trial.id, None)
+        self.leaving.pop(trial.id, None)
         self.workers.pop(trial.id, None)
         self.pool.release(trial.id)
         if event.failure is not None:
@@ -283,22 +286,30 @@ class Experiment:
         trial.request, trial.reason = event.request, event.reason
         self._rest(trial)
         if trial.status is Status.PENDING:
-            self._enqueue(trial)  # It stands in the queue of its old request too, where nobody finds it any more.
+            self._enqueue(trial)  # In the queue of its old request it does not wait any more.
 
     def _rest(self, trial: Trial) -> None:
         """Let a trial that goes on as something else wait; its attempt, if there is one, ends."""
-        trial.held = False
+        self._let_go(trial)
         if trial.status is Status.PAUSED:
             self.paused.setdefault(trial.id)
+
+    def _let_go(self, trial: Trial) -> None:
+        """The process of a held trial is told to end."""
+        if trial.held:
+            trial.held = False
+            self.leaving[trial.id] = None
 
     def _trial_stopped(self, event: TrialStopped) -> None:
         trial = self._move(event)
         self.paused.pop(trial.id, None)
+        self._let_go(trial)
         trial.reason = event.reason
 
     def _trial_completed(self, event: TrialCompleted) -> None:
         trial = self._move(event)
         self.paused.pop(trial.id, None)
+        self._let_go(trial)
         trial.reason, trial.interrupted = event.reason, False
 
     def _trial_failed(self, event: TrialFailed) -> None:
@@ -349,8 +360,10 @@ class Experiment:
         return trial
 
     def _enqueue(self, trial: Trial) -> None:
-        shape = None if trial.request is None else tuple(sorted(trial.request.items()))
-        heapq.heappush(self._pending.setdefault(shape, []), trial.id)
+        heapq.heappush(self._pending.setdefault(_shape_of(trial), []), trial.id)
+
+    def _waits_in(self, shape: Shape, trial: Trial) -> bool:
+        return trial.status is Status.PENDING and _shape_of(trial) == shape
 
     def _kept(self, result: Result, loss: float, size: int) -> Kept:
         metrics = result.metrics
@@ -370,6 +383,10 @@ class Experiment:
             self.sharers[checkpoint] = self.sharers.get(checkpoint, 1) + 1
         trial.checkpoints[checkpoint] = kept if before is None or not is_shared else before
         trial.checkpoint = checkpoint
+
+
+def _shape_of(trial: Trial) -> Shape:
+    return None if trial.request is None else tuple(sorted(trial.request.items()))
 
 
 def _number(value: Any) -> float:
