@@ -1,0 +1,1 @@
+"""Schedulers in virtual time: what each costs, saves and finds."""
