@@ -326,3 +326,39 @@ def test_ray_tunes_names_for_the_arguments_of_run_work(tmp_path):
     )  # fmt: skip
 
     assert results[0].status == "completed"
+
+
+class Saves(tune.Trainable):
+    def setup(self, config):
+        self.state = 0
+
+    def step(self):
+        self.state += 1
+        return {"state": self.state, "done": self.state == 4}
+
+    def save_checkpoint(self, folder):
+        return {"state": self.state}
+
+    def load_checkpoint(self, checkpoint):
+        self.state = checkpoint["state"]
+
+
+def kept(trial):
+    return sorted(path.name for path in (trial.folder / "checkpoints").iterdir())
+
+
+def test_rays_words_for_what_is_kept(tmp_path):
+    config = tune.CheckpointConfig(
+        num_to_keep=1, checkpoint_score_attribute="state", checkpoint_score_order="min", checkpoint_frequency=1
+    )
+    running = tune.RunConfig(storage_path=tmp_path, name="two", checkpoint_config=config, verbose=0)
+    results = tune.Tuner(Saves, run_config=running).fit()
+    assert kept(results[0]) == ["1-000001", "1-000004"]
+
+    words = {"checkpoint_freq": 1, "keep_checkpoints_num": 1, "checkpoint_score_attr": "min-state"}
+    early = tune.run(Saves, storage_path=tmp_path, name="one", verbose=0, executor="inline", **words)
+    assert kept(early[0]) == ["1-000001", "1-000004"]
+
+    experiment = tune.Experiment("earliest", Saves, local_dir=tmp_path, **words)
+    trials = tune.run_experiments(experiment, verbose=0, executor="inline")
+    assert kept(trials[0]) == ["1-000001", "1-000004"]

@@ -21,6 +21,7 @@ from .callbacks.base import Callback
 from .callbacks.console import console
 from .callbacks.files import TrialFiles
 from .callbacks.missing_metric import MissingMetric
+from .callbacks.restarts import Restarts
 from .core.engine import Limits
 from .core.objective import Objective
 from .core.policy import Policy, Scheduler, Searcher
@@ -47,6 +48,7 @@ RAY_NAMES = {
     "trial_resources": "resources",
     "reuse_actors": "reuse_workers",
     "local_dir": "storage_path",
+    "keep_checkpoints_num": "num_to_keep",
 }
 """What Ray Tune's scripts call the same arguments."""
 
@@ -83,6 +85,11 @@ def run(
     points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
     checkpoint_freq: int = 0,
     checkpoint_at_end: bool = False,
+    num_to_keep: int | None = None,
+    checkpoint_score_attr: str | None = None,
+    checkpoint_score_order: str | None = None,
+    max_checkpoint_bytes: int | str | None = None,
+    pause: str = "end",
     callbacks: Sequence[Callback] = (),
     verbose: bool | int = 1,
     **ray_names: Any,
@@ -122,6 +129,14 @@ def run(
         points_to_evaluate: Configs to try first; each may leave parameters out, which are then drawn.
         checkpoint_freq: For class trainables: save after each so many steps; 0 never.
         checkpoint_at_end: For class trainables: save at the end.
+        num_to_keep: How many checkpoints of each trial to keep: so many of its best ones, and always its last. Default:
+            its best one and its last.
+        checkpoint_score_attr: The metric by which checkpoints are kept; "min-loss" keeps those with the lowest "loss".
+            Default: the objective.
+        checkpoint_score_order: "max" (the default) or "min", in place of such a prefix.
+        max_checkpoint_bytes: The most that all kept checkpoints together may take: bytes, or text such as "10GB".
+        pause: "end": a paused trial's process ends, and the trial goes on from its checkpoint. "hold": the process
+            stands still, without its resources but with its memory, and goes on where it stood.
         callbacks: `Callback`s that watch the experiment.
         verbose: 0 is silent, 1 shows the display.
         **ray_names: Ray Tune's names for these arguments, e.g. `config` for `space`.
@@ -153,7 +168,11 @@ def run(
         grace=arguments.number("grace_s", grace_s, at_least=0),
         fail_fast=arguments.one_of("fail_fast", fail_fast, (True, False, "auto")),
         nan_fails=arguments.one_of("nan", nan, ("worst", "fail")) == "fail",
+        holds=_holds(pause, chosen_executor),
+        num_to_keep=None if num_to_keep is None else arguments.whole_number("num_to_keep", num_to_keep, at_least=1),
+        checkpoint_bytes=arguments.byte_count("max_checkpoint_bytes", max_checkpoint_bytes),
     )
+    score = arguments.checkpoint_score(checkpoint_score_attr, checkpoint_score_order)
     request, request_of = _request(bound, resources, compiled, is_bounded=limits.max_concurrent is not None)
     new_seed = int.from_bytes(os.urandom(4), "little") if seed is None else arguments.seed(seed)
     # A first config is made and asked for its resources now, before anything is written: most mistakes show at once.
@@ -172,10 +191,12 @@ def run(
         scheduler=chosen_scheduler,
         stopper=_unused(as_stopper(stop)),
         limits=limits,
+        checkpoint_score=score,
         executor=chosen_executor,
         callbacks=[
             TrialFiles(),
             MissingMetric(),
+            Restarts(),
             *console(arguments.verbosity(verbose)),
             *arguments.callback_list(callbacks),
         ],
@@ -376,6 +397,16 @@ def _executor(executor: Executor | str, cpus: float | None, gpus: int | Sequence
 
             return InlineExecutor(cpus=cpus, gpus=gpus)
     raise ConfigError(f"executor={executor!r}: give 'local', 'inline' or an Executor.")
+
+
+def _holds(pause: str, executor: Executor) -> bool:
+    holds: bool = arguments.one_of("pause", pause, ("end", "hold")) == "hold"
+    if holds and not executor.can_hold:
+        raise ConfigError(
+            f"pause='hold' keeps the processes of paused trials, and {type(executor).__name__} cannot: its trials have "
+            "none of their own that could stand still. Leave it out, or use executor='local'."
+        )
+    return holds
 
 
 def _resume_words(resume: bool | str) -> tuple[str, bool]:

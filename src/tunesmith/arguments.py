@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from .callbacks.base import Callback
+from .core.objective import Objective
 from .errors import ConfigError
 
 LONGEST_NAME = 200
@@ -91,6 +92,41 @@ def callback_list(callbacks: Any) -> list[Callback]:
         if not isinstance(callback, Callback):
             raise ConfigError(f"callbacks=: {callback!r} is no object of a class derived from tune.Callback.")
     return found
+
+
+_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12}
+_UNITS |= {f"{unit}i": 2 ** (10 * power) for power, unit in enumerate("kmgt", 1)}
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", re.IGNORECASE)
+
+
+def byte_count(name: str, value: Any) -> int | None:
+    """Return a size in bytes, above 0, from a number or text such as "10GB" (10**9 bytes each) or "1.5 GiB" (2**30)."""
+    if value is None:
+        return None
+    size = 0
+    found = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if found is not None:
+        size = int(float(found[1]) * _UNITS.get(found[2].lower(), 0))
+    elif not isinstance(value, bool) and isinstance(value, Integral):
+        size = int(value)
+    if size <= 0:
+        raise ConfigError(f"{name}={value!r}: give a number of bytes above 0, or text such as '500MB' or '10GB'.")
+    return size
+
+
+def checkpoint_score(attribute: Any, order: Any) -> Objective | None:
+    """Return what checkpoints are kept by: a metric, early Tune's "min-metric", or nothing of their own."""
+    if order is not None:
+        one_of("checkpoint_score_order", order, ("max", "min"))
+    if attribute is None:
+        if order is not None:
+            raise ConfigError(f"checkpoint_score_order={order!r} without a metric. Add checkpoint_score_attr=.")
+        return None
+    if not isinstance(attribute, str) or not attribute.removeprefix("min-"):
+        raise ConfigError(f"checkpoint_score_attr={attribute!r}: give a metric's name, or 'min-' and the name.")
+    if order is None and attribute.startswith("min-"):
+        return Objective(attribute.removeprefix("min-"), "min")
+    return Objective(attribute, order or "max")
 
 
 def experiment_name(name: Any) -> str:

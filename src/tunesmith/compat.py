@@ -30,7 +30,8 @@ from .trainables import Resources
 
 _SPEC_KEYS = (
     "run", "env", "stop", "config", "trial_resources", "resources_per_trial", "num_samples", "repeat", "local_dir",
-    "upload_dir", "checkpoint_freq", "checkpoint_at_end", "max_failures", "restore", "storage_path",
+    "upload_dir", "checkpoint_freq", "checkpoint_at_end", "keep_checkpoints_num", "checkpoint_score_attr",
+    "max_failures", "restore", "storage_path",
 )  # fmt: skip
 
 
@@ -48,6 +49,8 @@ class Experiment:
         upload_dir: Not supported; an error.
         checkpoint_freq: For class trainables: save after each so many steps.
         checkpoint_at_end: For class trainables: save at the end.
+        keep_checkpoints_num: How many checkpoints of each trial to keep; `num_to_keep` of `run`.
+        checkpoint_score_attr: The metric by which they are kept, "min-loss" for one that is better when lower.
         max_failures: Retries of a failed trial from its last checkpoint.
         restore: Not supported; an error.
 
@@ -71,6 +74,8 @@ class Experiment:
         upload_dir: str | None = None,
         checkpoint_freq: int = 0,
         checkpoint_at_end: bool = False,
+        keep_checkpoints_num: int | None = None,
+        checkpoint_score_attr: str | None = None,
         max_failures: int = 3,
         restore: str | None = None,
         env: Any = None,
@@ -95,6 +100,8 @@ class Experiment:
             "storage_path": local_dir or storage_path or DEFAULT_STORAGE,
             "checkpoint_freq": checkpoint_freq,
             "checkpoint_at_end": checkpoint_at_end,
+            "num_to_keep": keep_checkpoints_num,
+            "checkpoint_score_attr": checkpoint_score_attr,
             "max_failures": max_failures,
         }
 
@@ -275,8 +282,14 @@ class FailureConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointConfig:
-    """When class trainables are saved, in Ray 2's words. A trial's last and best checkpoints are kept."""
+    """When class trainables are saved and what is kept, in Ray 2's words; see `run` for each.
 
+    Without `num_to_keep` a trial's last and best checkpoints are kept, where Ray keeps all.
+    """
+
+    num_to_keep: int | None = None
+    checkpoint_score_attribute: str | None = None
+    checkpoint_score_order: str | None = None
     checkpoint_frequency: int = 0
     checkpoint_at_end: bool = False
 
@@ -324,6 +337,9 @@ class Tuner:
             "fail_fast": running.failure_config.fail_fast,
             "checkpoint_freq": running.checkpoint_config.checkpoint_frequency,
             "checkpoint_at_end": running.checkpoint_config.checkpoint_at_end,
+            "num_to_keep": running.checkpoint_config.num_to_keep,
+            "checkpoint_score_attr": running.checkpoint_config.checkpoint_score_attribute,
+            "checkpoint_score_order": running.checkpoint_config.checkpoint_score_order,
             "callbacks": running.callbacks,
             "verbose": running.verbose,
         }

@@ -44,6 +44,8 @@ class Plan:
     scheduler: Scheduler
     stopper: Stopper
     limits: Limits
+    checkpoint_score: Objective | None
+    """What checkpoints are kept by; None: the objective."""
     executor: Executor
     callbacks: Sequence[Callback]
     seed: int
@@ -89,6 +91,7 @@ def drive(plan: Plan) -> None:
                     host=socket.gethostname(),
                     pid=os.getpid(),
                     retry_failed=plan.retry_failed,
+                    checkpoint_score=_pair(plan.checkpoint_score),
                     objects={name: plan.space.object_label(name) for name in plan.space.objects},
                 )
             ]
@@ -131,6 +134,10 @@ def drive(plan: Plan) -> None:
     finally:
         if journal is not None:
             journal.close()
+
+
+def _pair(objective: Objective | None) -> tuple[str, str] | None:
+    return None if objective is None else (objective.metric, objective.mode)
 
 
 def _new_journal(folder: Path) -> Journal:

@@ -51,6 +51,8 @@ class Executor(ABC):
 
     most_at_once: int | None = None
     """How many attempts it can run at once, whatever its nodes' resources allow; None is no bound."""
+    can_hold: bool = False
+    """Whether an attempt that waits for a verdict may wait for as long as it takes, while others run."""
 
     @abstractmethod
     def open(self, job: Job, *, at: float, deliver: Callable[[list[Event]], None]) -> Sequence[Node]:

@@ -52,6 +52,8 @@ class LocalExecutor(Executor):
             dies they end at once, whatever this is.
     """
 
+    can_hold = True
+
     def __init__(
         self,
         *,
