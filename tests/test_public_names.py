@@ -9,12 +9,16 @@ import tunesmith
 
 NAMES = """
     ASHAScheduler AsyncHyperBandScheduler BasicVariantGenerator Callback Checkpoint CheckpointConfig CombinedStopper
+    CurveTable Simulation simulate
     Complete ConfigError Continue Decided ExecutorError Executor Exploit Experiment ExperimentExists ExperimentNotFound
     ExperimentPlateauStopper FIFOScheduler FailureConfig FunctionStopper InlineExecutor JournalDamaged JournalError
     JournalLocked LocalExecutor
     MaximumIterationStopper MedianStoppingRule MissingExtra New NoopStopper Pause Reallocate ReportError ResourceError
     Results Resume RunConfig Scheduler Searcher SimulatedExecutor SpaceError Stop Stopper TargetStopper ThresholdStopper
     TimeoutStopper Trainable TrialPlateauStopper TrialResult TrialsFailed TuneConfig TuneError Tuner Wait __version__
+    PercentileRule
+    ThresholdRule
+    PatienceRule
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn
     quniform randint randn register_trainable report resume run run_experiments sample_from uniform with_parameters
     with_resources

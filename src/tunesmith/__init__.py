@@ -21,6 +21,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "Tuner",
         "run_experiments",
     ),
+    "simulation": ("simulate",),
     "trainables": ("register_trainable", "with_parameters", "with_resources"),
     "worker.trainable": ("Trainable",),
     "worker.session": ("get_checkpoint", "get_context", "report"),
@@ -43,6 +44,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "schedulers.fifo": ("FIFOScheduler",),
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
     "schedulers.median": ("MedianStoppingRule",),
+    "schedulers.patience": ("PatienceRule",),
+    "schedulers.threshold": ("ThresholdRule",),
+    "schedulers.percentile": ("PercentileRule",),
     "searchers.variants": ("BasicVariantGenerator",),
     "stoppers": (
         "CombinedStopper",
@@ -75,7 +79,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "executors.local": ("LocalExecutor",),
     "executors.inline": ("InlineExecutor",),
     "executors.simulated": ("SimulatedExecutor",),
+    "analysis.curves": ("CurveTable",),
     "analysis.results": ("Results",),
+    "analysis.simulations": ("Simulation",),
     "analysis.trial_result": ("TrialResult",),
     "errors": (
         "ConfigError",

@@ -26,6 +26,8 @@ from ..worker.runner import with_objects
 from .base import Executor, Job
 
 Curve = Callable[..., Iterator[tuple[Metrics, float]]]
+Replay = Callable[[Start], Iterator[tuple[Metrics, float] | Failure]]
+"""What an attempt does from where it starts: in a `Failure` it ends badly."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +67,12 @@ class SimulatedExecutor(Executor):
         nodes: The machines, in place of `workers`.
         checkpoint_every: Each so many results come with a checkpoint; 0: none does.
         checkpoint_bytes: How large each checkpoint is.
+        start_delay: Seconds that every attempt takes before it begins.
         faults: What goes wrong; by default nothing.
+        replay: What each attempt does, in place of a curve: it knows the trial and where the attempt starts.
     """
+
+    can_hold = True
 
     def __init__(
         self,
@@ -76,7 +82,9 @@ class SimulatedExecutor(Executor):
         nodes: Iterable[Node] = (),
         checkpoint_every: int = 0,
         checkpoint_bytes: int = 0,
+        start_delay: float = 0.0,
         faults: Faults | None = None,
+        replay: Replay | None = None,
     ) -> None:
         if workers < 1:
             raise ConfigError(f"workers={workers!r}: a simulation needs at least one worker.")
@@ -84,7 +92,9 @@ class SimulatedExecutor(Executor):
         self._nodes = tuple(nodes) or (Node("simulated", {"cpu": float(workers)}),)
         self._checkpoint_every = checkpoint_every
         self._checkpoint_bytes = checkpoint_bytes
+        self._start_delay = start_delay
         self._faults = faults
+        self._replay = replay
         self._job: Job | None = None
         self._now = 0.0
         self._attempts: dict[tuple[int, int], _Attempt] = {}
@@ -107,7 +117,9 @@ class SimulatedExecutor(Executor):
         """Begin an attempt."""
         attempt = self._attempts[command.trial, command.attempt] = _Attempt(command, self._faults)
         faults = self._faults
-        delay = attempt.random.uniform(0.0, faults.start_delay) if faults is not None and faults.start_delay else 0.0
+        delay = self._start_delay
+        if faults is not None and faults.start_delay:
+            delay += attempt.random.uniform(0.0, faults.start_delay)
         self._plan(self._now + delay, self._begin, attempt)
 
     def proceed(self, command: Proceed) -> None:
@@ -186,10 +198,13 @@ class SimulatedExecutor(Executor):
             return
         curve = self._curve or job.trainable
         try:
-            attempt.curve = iter(curve(with_objects(start.config, job.objects), **job.parameters))
-            # Where its checkpoint was made.
-            for _ in islice(attempt.curve, start.progress.number):
-                pass
+            if self._replay is not None:
+                attempt.curve = self._replay(start)
+            else:
+                attempt.curve = iter(curve(with_objects(start.config, job.objects), **job.parameters))
+                # Where its checkpoint was made.
+                for _ in islice(attempt.curve, start.progress.number):
+                    pass
         except Exception as error:  # noqa: BLE001  the edge of user code
             self._raised(attempt, error)
             return
@@ -202,6 +217,9 @@ class SimulatedExecutor(Executor):
             step = next(attempt.curve, None)
             if step is None:
                 self._end(attempt, "done")
+                return
+            if type(step) is Failure:
+                self._end(attempt, "failed", step)
                 return
             attempt.metrics, seconds = step
         except Exception as error:  # noqa: BLE001  the edge of user code
@@ -378,7 +396,7 @@ class _Attempt:
 
     def __init__(self, start: Start, faults: Faults | None) -> None:
         self.start = start
-        self.curve: Iterator[tuple[Metrics, float]] | None = None
+        self.curve: Iterator[Any] | None = None
         self.metrics: Metrics = {}
         self.number = self.checkpoint_number = start.progress.number
         self.elapsed = start.progress.elapsed
