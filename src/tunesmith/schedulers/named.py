@@ -9,6 +9,7 @@ from ..errors import ConfigError
 from .asha import ASHAScheduler
 from .fifo import FIFOScheduler
 from .median import MedianStoppingRule
+from .percentile import PercentileRule
 
 _NAMED: dict[str, type[Scheduler]] = {
     "fifo": FIFOScheduler,
@@ -18,6 +19,7 @@ _NAMED: dict[str, type[Scheduler]] = {
     "median": MedianStoppingRule,
     "median_stopping_rule": MedianStoppingRule,
     "medianstopping": MedianStoppingRule,
+    "percentile": PercentileRule,
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from heapq import heappop, heappush
 
 
@@ -12,13 +13,14 @@ class RunningQuantile:
     Interpolated linearly, as `numpy.percentile` does; infinite numbers are ranked, and never make it nan.
 
     Args:
-        divisor: Above 1: 2 for the median, 4 for the best quarter's edge (lower being better).
+        divisor: From 1 on: 2 for the median, 4 for the best quarter's edge (lower being better). A fraction is taken
+            exactly, as 4/3 must be for the best three quarters.
     """
 
-    __slots__ = ("_divisor", "_high", "_low")
+    __slots__ = ("_denominator", "_high", "_low", "_numerator")
 
-    def __init__(self, divisor: float) -> None:
-        self._divisor = divisor
+    def __init__(self, divisor: float | Fraction) -> None:
+        self._numerator, self._denominator = divisor.as_integer_ratio()
         # The quantile lies between the k-th smallest number and the next, and k grows by at most one per number:
         # the k smallest (negated, largest first) and the rest (smallest first) are all that is needed.
         self._low: list[float] = []
@@ -33,7 +35,7 @@ class RunningQuantile:
             heappush(self._low, -number)
         else:
             heappush(self._high, number)
-        wanted = int((len(self) - 1) // self._divisor) + 1
+        wanted = (len(self) - 1) * self._denominator // self._numerator + 1
         if len(self._low) > wanted:
             heappush(self._high, -heappop(self._low))
         elif len(self._low) < wanted:
@@ -44,15 +46,16 @@ class RunningQuantile:
         if not self._low:
             return None
         below = -self._low[0]
-        rest = (len(self) - 1) % self._divisor
+        numerator = self._numerator
+        rest = (len(self) - 1) * self._denominator % numerator
         if not rest or not self._high or self._high[0] == below:
             return below
         above = self._high[0]
         if math.isinf(above - below):
             return below if below == -math.inf else above
         # The median as the mean of two, else from the nearer end: as numpy rounds, and alike in both directions.
-        if 2 * rest == self._divisor:
+        if 2 * rest == numerator:
             return (below + above) / 2
-        if 2 * rest > self._divisor:
-            return above - (above - below) * (self._divisor - rest) / self._divisor
-        return below + (above - below) * rest / self._divisor
+        if 2 * rest > numerator:
+            return above - (above - below) * ((numerator - rest) / numerator)
+        return below + (above - below) * (rest / numerator)
