@@ -20,6 +20,7 @@ from .analysis.results import Results
 from .callbacks.base import Callback
 from .callbacks.console import console
 from .callbacks.files import TrialFiles
+from .callbacks.lost_checkpoints import LostCheckpoints
 from .callbacks.missing_metric import MissingMetric
 from .callbacks.restarts import Restarts
 from .core.engine import Limits
@@ -197,6 +198,7 @@ def run(
             TrialFiles(),
             MissingMetric(),
             Restarts(),
+            LostCheckpoints(),
             *console(arguments.verbosity(verbose)),
             *arguments.callback_list(callbacks),
         ],

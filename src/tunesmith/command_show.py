@@ -16,6 +16,7 @@ from .core.events import (
     CheckpointDropped,
     Event,
     Failure,
+    Reported,
     TrialCompleted,
     TrialContinued,
     TrialExploited,
@@ -247,8 +248,11 @@ def _told(event: Event) -> tuple[str, str] | None:
             return f"asks for {_amounts(event.request)} from now on", event.reason
         case AttemptStarted():
             return "worker started", f"process {event.pid} on {event.host}"
+        case Reported():
+            return f"checkpoint of iteration {event.number} not stored", event.checkpoint_failure
         case AttemptEnded():
-            return f"attempt {event.attempt} ended: {event.outcome}", _failure(event.failure)
+            lost = event.checkpoint_failure and f"its last checkpoint was not stored: {event.checkpoint_failure}"
+            return f"attempt {event.attempt} ended: {event.outcome}", _failure(event.failure) or lost
         case TrialPaused() | TrialStopped() | TrialRequeued():
             words = {TrialPaused: "paused", TrialStopped: "stopped", TrialRequeued: "queued again"}
             return words[type(event)], event.reason

@@ -26,6 +26,14 @@ class ReportError(TuneError, ValueError):
     """A report that cannot be recorded: a metric of a wrong type, too large, missing what a scheduler needs."""
 
 
+class CheckpointUnreadable(TuneError):
+    """What an attempt is to start from is not what was written: the trial falls back one checkpoint.
+
+    Damaged and missing files are found without anybody's help. A trainable that finds out more when it loads one (a
+    version that it does not know, say) raises this.
+    """
+
+
 class ResourceError(TuneError, ValueError):
     """A request that no node can ever fit; the message names what each node lacks."""
 

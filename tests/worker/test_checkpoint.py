@@ -7,6 +7,7 @@ import pytest
 from tunesmith.errors import ReportError
 from tunesmith.layout import checkpoint_folder
 from tunesmith.worker.checkpoint import Checkpoint, commit, staged
+from tunesmith.worker.manifest import MANIFEST
 
 REFERENCE = checkpoint_folder(3, 1, 12)
 
@@ -28,7 +29,8 @@ def model(tmp_path):
 
 
 def files_of(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST)
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def test_a_directorys_contents_go_right_into_the_checkpoints_folder(experiment, model):
@@ -153,7 +155,7 @@ def test_files_are_synced_before_the_folder_gets_its_name(experiment, model, mon
 
     before = {Path(path).name for path, is_named in synced if not is_named}
     after = [path for path, is_named in synced if is_named]
-    assert before == {"weights.bin", "0.bin", "layers", ".1-000012.tmp"}
+    assert before == {"weights.bin", "0.bin", "layers", MANIFEST, ".1-000012.tmp"}
     assert after == [str((experiment / REFERENCE).parent.resolve())]
 
 

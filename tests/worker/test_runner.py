@@ -62,7 +62,7 @@ def test_a_missing_checkpoint_fails_before_anything_runs(attempt):
 
     assert ran == []
     assert (ended.outcome, ended.kind) == ("failed", "checkpoint")
-    assert "trials/00003/checkpoints/1-000004 is not there any more" in ended.message
+    assert "trials/00003/checkpoints/1-000004 cannot be read: it is not there any more" in ended.message
 
 
 def test_a_metric_that_cannot_be_recorded_fails_in_the_users_frame(attempt):

@@ -325,7 +325,7 @@ class AsksWithoutSave(Trainable):
         (NoSave, {"checkpoint_at_end": True}, "checkpoints are asked for, but NoSave defines no save_checkpoint()"),
         (AsksWithoutSave, {}, "checkpoints are asked for, but AsksWithoutSave defines no save_checkpoint()"),
         (ReturnsList, {}, "ReturnsList.step() returned a list. Return a dict of metrics."),
-        (Counter, {"checkpoint": "trials/00001/checkpoints/1-000001"}, "1-000001 is not there any more"),
+        (Counter, {"checkpoint": "trials/00001/checkpoints/1-000001"}, "1-000001 cannot be read: it is not there"),
     ],
 )
 def test_a_class_that_cannot_run_is_refused_with_what_to_do(attempt, kind, fields, message):

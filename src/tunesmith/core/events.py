@@ -136,6 +136,8 @@ class Reported(Event, frozen=True):
     """Whether the worker stands still until it is told to proceed or to halt."""
     checkpoint_bytes: int = 0
     """How large the checkpoint is."""
+    checkpoint_failure: str = ""
+    """Why it has none, where one was given that could not be stored."""
 
     def value(self, name: str) -> Any:
         """Return the metric or the automatic field called `name`; None when the result has neither."""
@@ -178,6 +180,7 @@ class AttemptEnded(Event, frozen=True):
     checkpoint: str | None = None
     """Saved while it ended, after its last report."""
     checkpoint_bytes: int = 0
+    checkpoint_failure: str = ""
 
 
 class StopRequested(Event, frozen=True):

@@ -192,6 +192,7 @@ class InlineExecutor(Executor):
             failure=failure,
             checkpoint=ended.checkpoint,
             checkpoint_bytes=ended.checkpoint_bytes,
+            checkpoint_failure=ended.checkpoint_failure,
         )
 
     def take_report(self, report: Report) -> None:
@@ -208,6 +209,7 @@ class InlineExecutor(Executor):
                 checkpoint=report.checkpoint,
                 waits=report.waits,
                 checkpoint_bytes=report.checkpoint_bytes,
+                checkpoint_failure=report.checkpoint_failure,
             )
         )
         is_due = now - self._events[0].at >= LONGEST_HOLD or len(self._events) >= LARGEST_BATCH

@@ -260,6 +260,7 @@ class LocalExecutor(Executor):
                             checkpoint=message.checkpoint,
                             waits=message.waits,
                             checkpoint_bytes=message.checkpoint_bytes,
+                            checkpoint_failure=message.checkpoint_failure,
                         )
                     )
                 continue
@@ -268,7 +269,7 @@ class LocalExecutor(Executor):
                     failure = None
                     if message.kind:
                         failure = Failure(message.kind, message.message, message.where, message.traceback)
-                    saved = message.checkpoint, message.checkpoint_bytes
+                    saved = message.checkpoint, message.checkpoint_bytes, message.checkpoint_failure
                     self._end(message.trial, message.attempt, message.outcome, failure, *saved)
                 case Started(trial, attempt, pid, host):
                     if (trial, attempt) in live:
@@ -287,6 +288,7 @@ class LocalExecutor(Executor):
         failure: Failure | None,
         checkpoint: str | None = None,
         checkpoint_bytes: int = 0,
+        checkpoint_failure: str = "",
     ) -> None:
         if (trial, attempt) in self._live:
             self._live.remove((trial, attempt))
@@ -299,6 +301,7 @@ class LocalExecutor(Executor):
                     failure=failure,
                     checkpoint=checkpoint,
                     checkpoint_bytes=checkpoint_bytes,
+                    checkpoint_failure=checkpoint_failure,
                 )
             )
 

@@ -154,8 +154,9 @@ class JournalReader:
         return effective_results(self.trial_events(trial))
 
     def story(self, trial: int) -> list[Event]:
-        """Return all that happened to a trial, but for its results."""
-        return [event for event in self.trial_events(trial) if type(event) is not Reported]
+        """Return all that happened to a trial, but for its results; of these only those whose checkpoint was lost."""
+        events = self.trial_events(trial)
+        return [event for event in events if not isinstance(event, Reported) or event.checkpoint_failure]
 
     def trial_events(self, trial: int) -> list[Event]:
         """Return all events of a trial, in order, superseded results included."""

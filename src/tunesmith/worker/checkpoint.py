@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ReportError
+from ..layout import checkpoint_container
+from . import manifest
 
 
 class Checkpoint:
@@ -95,10 +97,8 @@ def commit(source: Any, experiment_folder: Path, reference: str) -> str:
 
 def size_of(experiment_folder: Path, reference: str) -> int:
     """Return how many bytes the files of a checkpoint hold."""
-    path = experiment_folder / reference
-    if not path.is_dir():
-        return path.stat().st_size
-    return sum(Path(directory, name).stat().st_size for directory, _, files in os.walk(path) for name in files)
+    listed = manifest.read(experiment_folder / checkpoint_container(reference))
+    return 0 if listed is None else listed.size
 
 
 @contextlib.contextmanager
@@ -112,6 +112,7 @@ def staged(experiment_folder: Path, reference: str) -> Iterator[Path]:
     staging.mkdir(parents=True)
     try:
         yield staging
+        manifest.write(staging)
         _sync_tree(staging)
         if folder.exists():
             # Only an attempt that could not send its report leaves one of this name; nothing refers to it.
@@ -136,6 +137,8 @@ def _copy(source: Path, target: Path, parents: tuple[str, ...] = ()) -> None:
     if real in parents:
         raise ReportError(f"the checkpoint holds {source}, a link to one of its own parents. Leave it out.")
     for entry in sorted(source.iterdir()):
+        if entry.name == manifest.MANIFEST:
+            continue  # of a checkpoint that was given back: whoever copies it makes another one
         if entry.is_dir():
             (target / entry.name).mkdir(exist_ok=True)
             _copy(entry, target / entry.name, (*parents, real))

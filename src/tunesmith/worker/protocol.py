@@ -50,6 +50,7 @@ class Report(Message, frozen=True):
     checkpoint: str | None = None
     waits: bool = False
     checkpoint_bytes: int = 0
+    checkpoint_failure: str = ""
 
 
 class Ended(Message, frozen=True):
@@ -65,6 +66,7 @@ class Ended(Message, frozen=True):
     checkpoint: str | None = None
     """Saved while it ended, after its last report."""
     checkpoint_bytes: int = 0
+    checkpoint_failure: str = ""
 
 
 class Go(Message, frozen=True):

@@ -13,14 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import TuneError
-from . import functions, trainable
+from ..errors import CheckpointUnreadable, TuneError
+from . import functions, manifest, trainable
 from .checkpoint import size_of
 from .failure import Diagnosis, diagnosed
 from .protocol import Assignment, Channel, Ended
 from .seeds import set_seeds
 from .session import Session, TrialHalted, active
-from .trainable import CheckpointUnreadable, Trainable
+from .trainable import Trainable
 
 ERROR_FILE = "error.txt"
 
@@ -77,8 +77,7 @@ class Runner:
         """
         job, session = self.job, Session(self.job, assignment, channel)
         try:
-            if session.checkpoint is not None and not Path(session.checkpoint).exists():
-                raise CheckpointUnreadable(f"the checkpoint {session.checkpoint.path} is not there any more.")
+            _check_checkpoint(session)
             set_seeds(job.seed, assignment.trial, assignment.attempt)
             config = with_objects(assignment.config, job.objects)
             with active(session):
@@ -160,6 +159,9 @@ class Runner:
             return Ended(assignment.trial, assignment.attempt, "halted")
         if isinstance(error, SystemExit) and not error.code:
             return Ended(assignment.trial, assignment.attempt, "done")
+        damage = "" if isinstance(error, CheckpointUnreadable) else _damage_behind(error, session)
+        if damage:
+            error = CheckpointUnreadable(damage).with_traceback(error.__traceback__)
         kind = "checkpoint" if isinstance(error, CheckpointUnreadable) else ""
         return self._failed(assignment, diagnosed(error, kind=kind, defined_at=functions.place_of(self.job.trainable)))
 
@@ -199,6 +201,30 @@ def with_objects(value: Any, objects: Mapping[str, Any]) -> Any:
     if isinstance(value, list):
         return [with_objects(item, objects) for item in value]
     return value
+
+
+def _check_checkpoint(session: Session) -> None:
+    """Raise `CheckpointUnreadable` when what the attempt starts from is plainly not whole."""
+    checkpoint, folder = session.checkpoint, session.checkpoint_container
+    if checkpoint is None or folder is None:
+        return
+    found = manifest.fault(folder)
+    if not found and not Path(checkpoint).exists():
+        found = "it is not there any more"
+    if found:
+        raise CheckpointUnreadable(f"the checkpoint {session.assignment.checkpoint} cannot be read: {found}")
+
+
+def _damage_behind(error: BaseException, session: Session) -> str:
+    """Return what is wrong with the checkpoint of an attempt that failed before it reported; "" when it is whole."""
+    folder = session.checkpoint_container
+    if folder is None or session.number != session.assignment.number or not isinstance(error, Exception):
+        return ""
+    # Only now: reading all of it before each start would take as long as writing it did.
+    found = manifest.fault(folder, contents=True)
+    if not found:
+        return ""
+    return f"the checkpoint {session.assignment.checkpoint} cannot be read: {found} ({type(error).__name__}: {error})"
 
 
 def _introduce(instance: Trainable, config: dict[str, Any], session: Session) -> None:

@@ -16,7 +16,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ReportError, TuneError
-from ..layout import checkpoint_folder
+from ..layout import checkpoint_container, checkpoint_folder
 from .checkpoint import Checkpoint, commit, size_of
 from .metrics import NUMBER_KINDS, normalised
 from .protocol import Assignment, Channel, End, Go, Report
@@ -135,6 +135,12 @@ class Session:
         """What the attempt starts from."""
         reference = self.assignment.checkpoint
         return None if reference is None else Checkpoint(self.folder / reference)
+
+    @property
+    def checkpoint_container(self) -> Path | None:
+        """The folder that holds all of `checkpoint`."""
+        reference = self.assignment.checkpoint
+        return None if reference is None else self.folder / checkpoint_container(reference)
 
     def checkpoint_folder(self, number: int) -> str:
         """Return the reference for the checkpoint of result `number`."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ..errors import ConfigError, ReportError, TuneError
+from ..errors import CheckpointUnreadable, ConfigError, ReportError
 from .checkpoint import staged
 from .session import Context, Session
 
@@ -26,10 +26,6 @@ NAMES = (
 
 _MANIFEST = ".trainable.json"
 _DICT = "checkpoint.pkl"
-
-
-class CheckpointUnreadable(TuneError):
-    """What an attempt was to start from is not what was written."""
 
 
 class Trainable:
