@@ -240,6 +240,36 @@ def export(
             click.echo(f"{count} rows in {path}", err=True)
 
 
+@main.command(short_help="What other schedulers would have cost and found.")
+@experiment
+@click.option(
+    "--scheduler", "schedulers", multiple=True, metavar="NAME", help="Which to compare; see above. Repeatable."
+)
+@click.option("--metric", "-m", help="Rank by this metric instead of the experiment's.")
+@click.option("--mode", type=click.Choice(["min", "max"]), help="Whether lower or higher is better.")
+@click.option("--workers", type=int, metavar="N", help="Trials at once. Default: as many as when it was recorded.")
+@click.option("--seeds", default=20, show_default=True, metavar="N", help="How many random orders of the trials.")
+@click.option("--json", "as_json", is_flag=True, help="Everything as one line of JSON.")
+@storage
+def compare(experiment: str, schedulers: tuple[str, ...], as_json: bool, storage_path: str, **options: Any) -> None:
+    """Compare schedulers on the runs that an experiment has recorded: what would each have cost and found?
+
+    Nothing is run: each scheduler is simulated on the recorded curves. EXPERIMENT may also be a file with a table of
+    learning curves. A scheduler is a name, or a name with settings; the default is asha and median.
+
+    \b
+    Examples:
+      tunesmith compare digits --scheduler asha --scheduler median
+      tunesmith compare digits --scheduler "asha(grace_period=3, reduction_factor=3)" --workers 8
+      tunesmith compare curves.npz --metric loss --mode min --json
+    """
+    from .command_compare import compare_schedulers
+
+    is_file = Path(experiment).is_file()
+    source = experiment if is_file else folder_of(experiment, storage_path)
+    compare_schedulers(source, schedulers, as_json=as_json, **options)
+
+
 @main.command(short_help="Check the journal; rebuild damaged files.")
 @experiment
 @storage

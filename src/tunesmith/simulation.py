@@ -348,13 +348,17 @@ class _Session:
             message=finished.message,
             scheduler=type(self._scheduler).__name__,
             workers=self._workers,
-            warnings=[*notes, *self._warnings()],
+            said=self._said(),
+            warnings=[*notes, *self._said(), *self._warnings()],
         )
+
+    def _said(self) -> list[str]:
+        return [*self._searcher.warnings, *self._scheduler.warnings]
 
     def _warnings(self) -> list[str]:
         experiment, objective = self.experiment, self.experiment.objective
         finished = experiment.finished
-        found = [*self._searcher.warnings, *self._scheduler.warnings]
+        found = []
         if finished is not None and finished.reason == "stuck":
             found.append(f"it ended before its time: {finished.message}")
         if objective is not None and experiment.best is None and experiment.results:
@@ -366,7 +370,7 @@ class _Session:
         if censored:
             found.append(
                 f"{censored} of {len(experiment.trials)} trials wanted to go on where their recorded curves were cut, "
-                "and ended there. What they would have found is unknown, so this is a bound and not exact"
+                "and ended there. What they would have found is unknown, so this is not exact"
             )
         if len(failed) > censored:
             failure = next(t.failure for t in failed if t.failure is not None and t.failure.kind != "censored")

@@ -74,8 +74,10 @@ class Simulation:
     """More about how it ended."""
     scheduler: str = ""
     workers: int = 1
+    said: Sequence[str] = ()
+    """What the searcher and the scheduler had to say."""
     warnings: Sequence[str] = ()
-    """What a person should know of it: what the scheduler had to say, and what the curves could not answer."""
+    """All that a person should know of it: that too, and what the curves could not answer."""
 
     @property
     def iterations(self) -> int:
@@ -86,8 +88,8 @@ class Simulation:
     def censored(self) -> int:
         """How many trials wanted to go on where their recorded curve was cut short. They ended there.
 
-        While it is 0 the simulation is exact. Otherwise it is a lower bound of what those trials would have found, and
-        what came after the first of them may have gone otherwise.
+        While it is 0 the simulation is exact. Otherwise nobody knows what those trials would have found, and what came
+        after the first of them may have gone otherwise.
         """
         return self._count("censored")
 
