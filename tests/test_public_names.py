@@ -44,6 +44,12 @@ def test_ray_tunes_place_for_schedulers_is_there():
     assert tunesmith.schedulers.MedianStoppingRule is MedianStoppingRule
 
 
+def test_the_contracts_for_tests_of_ones_own_are_there():
+    from tunesmith.testing import check_scheduler
+
+    assert tunesmith.testing.check_scheduler is check_scheduler
+
+
 def test_an_unknown_name_says_so():
     with pytest.raises(AttributeError, match="module 'tunesmith' has no attribute 'nothing'"):
         _ = tunesmith.nothing

@@ -105,8 +105,8 @@ __all__ = ["__version__", *sorted(_HOME_OF)]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "schedulers":  # scripts for Ray Tune write tune.schedulers.ASHAScheduler
-        return importlib.import_module(".schedulers", __name__)
+    if name in ("schedulers", "testing"):  # scripts for Ray Tune write tune.schedulers.ASHAScheduler
+        return importlib.import_module(f".{name}", __name__)
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")

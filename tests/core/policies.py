@@ -27,33 +27,7 @@ from tunesmith.core.policy import (
 )
 from tunesmith.core.seeds import generator
 from tunesmith.core.trial import Status, Trial
-
-
-class KeyedSearcher(Searcher):
-    """Config number n depends on (seed, n) alone. It runs dry after `most` configs, and is moody on request."""
-
-    def __init__(self, *, seed: int = 0, most: int | None = None, moody: float = 0.0) -> None:
-        self.seed = seed
-        self.most = most
-        self.moody = moody
-
-    def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
-        first = experiment.next_number
-        if self.most is not None:
-            count = min(count, self.most - first)
-        if self.moody:
-            mood = generator(self.seed, f"mood/{first}", experiment.results)
-            count = 0 if mood.random() < self.moody and experiment.live else mood.randint(1, max(1, count))
-        return [config_of(self.seed, first + index) for index in range(count)]
-
-    def is_exhausted(self, experiment: Experiment) -> bool:
-        return self.most is not None and experiment.next_number >= self.most
-
-
-def config_of(seed: int, number: int) -> Config:
-    """Return what `KeyedSearcher` gives trial `number`."""
-    draw = generator(seed, "config", number)
-    return {"x": draw.random(), "length": draw.randint(1, 6)}
+from tunesmith.testing.searcher import config_of
 
 
 class Lazy(Searcher):

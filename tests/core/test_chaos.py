@@ -18,10 +18,11 @@ from tunesmith.core.trial import TRANSITIONS, Status
 from tunesmith.executors.simulated import Faults, SimulatedExecutor
 from tunesmith.schedulers.asha import ASHAScheduler
 from tunesmith.schedulers.fifo import FIFOScheduler
+from tunesmith.testing.driver import Driver
+from tunesmith.testing.invariants import Invariants
+from tunesmith.testing.searcher import KeyedSearcher
 
-from .driver import Driver
-from .invariants import Invariants
-from .policies import KeyedSearcher, PassiveStopper, RandomScheduler, RandomStopper
+from .policies import PassiveStopper, RandomScheduler, RandomStopper
 
 RUNS, SLICES = 2400, 8
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from .policies import KeyedSearcher, PassiveStopper, config_of
+from tunesmith.testing.searcher import KeyedSearcher, config_of
+
+from .policies import PassiveStopper
 from .test_chaos import run_of
 
 SEEDS = range(0, 60, 5)
@@ -40,8 +42,8 @@ def test_events_are_byte_equal_under_different_hash_seeds():
 def test_configs_depend_neither_on_the_number_of_workers_nor_on_the_order_of_results():
     from tunesmith.executors.simulated import Faults, SimulatedExecutor
     from tunesmith.schedulers.fifo import FIFOScheduler
+    from tunesmith.testing.driver import Driver
 
-    from .driver import Driver
     from .test_chaos import curve
 
     for workers in (1, 2, 7):

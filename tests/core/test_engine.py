@@ -34,8 +34,9 @@ from tunesmith.core.experiment import Experiment
 from tunesmith.core.policy import NEW, Pause, Resume, Scheduler, Stop, Stopper, Wait
 from tunesmith.core.trial import Status
 from tunesmith.errors import TuneError
+from tunesmith.testing.searcher import KeyedSearcher, config_of
 
-from .policies import KeyedSearcher, Lazy, PassiveStopper, Told, config_of
+from .policies import Lazy, PassiveStopper, Told
 
 BUG = Failure("exception", "ValueError: lr", "train.py:3 in train")
 LOST = Failure("lost", "its process went away")

@@ -16,11 +16,12 @@ from tunesmith.executors.simulated import Faults, SimulatedExecutor
 from tunesmith.schedulers.asha import ASHAScheduler
 from tunesmith.schedulers.fifo import FIFOScheduler
 from tunesmith.schedulers.median import MedianStoppingRule
+from tunesmith.testing.driver import Driver
+from tunesmith.testing.invariants import Invariants
+from tunesmith.testing.searcher import KeyedSearcher, config_of
+from tunesmith.testing.state import Recorder, plain, state_of
 
-from .driver import Driver
-from .invariants import Invariants
-from .policies import KeyedSearcher, PassiveStopper, RandomScheduler, config_of
-from .state import Recorder, plain, state_of
+from .policies import PassiveStopper, RandomScheduler
 from .test_chaos import curve
 
 WANTED = 6

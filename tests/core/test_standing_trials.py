@@ -42,9 +42,9 @@ from tunesmith.core.policy import (
 from tunesmith.core.trial import Status
 from tunesmith.errors import ResourceError, TuneError
 from tunesmith.store.codec import decode, encode
+from tunesmith.testing.state import state_of
 
 from .policies import Told
-from .state import state_of
 from .test_engine import BUG, LOST, Bench, kinds
 
 

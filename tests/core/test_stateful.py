@@ -22,10 +22,11 @@ from tunesmith.core.events import (
     Suggested,
 )
 from tunesmith.core.experiment import Experiment
+from tunesmith.testing.invariants import Invariants
+from tunesmith.testing.searcher import KeyedSearcher
+from tunesmith.testing.state import state_of
 
-from .invariants import Invariants
-from .policies import KeyedSearcher, PassiveStopper, RandomScheduler
-from .state import state_of
+from .policies import PassiveStopper, RandomScheduler
 
 NODES = (Node("a", {"cpu": 2}), Node("b", {"cpu": 1}))
 KINDS = ("exception", "lost", "checkpoint", "out_of_memory")

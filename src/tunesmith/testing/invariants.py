@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from tunesmith.core.commands import Discard, Halt, Kill, Proceed, Start, Suggest
-from tunesmith.core.engine import Step
-from tunesmith.core.events import (
+from ..core.commands import Discard, Halt, Kill, Proceed, Start, Suggest
+from ..core.engine import Step
+from ..core.events import (
     AttemptEnded,
     CheckpointDropped,
     Event,
@@ -17,9 +17,9 @@ from tunesmith.core.events import (
     TrialFailed,
     TrialLaunched,
 )
-from tunesmith.core.experiment import Experiment
-from tunesmith.core.policy import Stopper
-from tunesmith.core.trial import NEW_TRIAL, TRANSITIONS, Status
+from ..core.experiment import Experiment
+from ..core.policy import Stopper
+from ..core.trial import NEW_TRIAL, TRANSITIONS, Status
 
 
 class Invariants(Stopper):
@@ -44,12 +44,19 @@ class Invariants(Stopper):
         self.discarded: set[str] = set()
 
     def stop_trial(self, result: Result, experiment: Experiment) -> str | None:
+        """Ask the stopper."""
         return self.inner.stop_trial(result, experiment)
 
     def stop_experiment(self, experiment: Experiment) -> str | None:
+        """Ask the stopper."""
         return self.inner.stop_experiment(experiment)
 
     def observe(self, event: Event, experiment: Experiment) -> None:
+        """Check everything. `experiment` has just applied the event.
+
+        Raises:
+            AssertionError: Something does not hold.
+        """
         self.inner.observe(event, experiment)
         assert not self.is_finished or isinstance(event, SessionOpened), f"{event} after the session's end"
         self.is_finished = isinstance(event, ExperimentFinished)
@@ -73,10 +80,10 @@ class Invariants(Stopper):
         for trial in experiment.trials:
             counts[trial.status] += 1
             before = self.statuses.get(trial.id)
-            if before is None or getattr(event, "trial", None) == trial.id:
+            if before is None or _trial_of(event) == trial.id:
                 self.steps.add((before or NEW_TRIAL, type(event)))
             if before is not None and before is not trial.status:
-                assert event.trial == trial.id, f"{event} moved another trial"
+                assert _trial_of(event) == trial.id, f"{event} moved another trial"
                 assert TRANSITIONS[before, type(event)] is trial.status
             self.statuses[trial.id] = trial.status
             assert trial.failures <= self.max_failures + 1
@@ -87,7 +94,7 @@ class Invariants(Stopper):
                 self.torn.add(trial.id)  # the journal was cut between its attempt's end and what came of it
             elif not trial.is_live and trial.id not in self.torn:
                 assert isinstance(event, AttemptEnded | CheckpointDropped), "it runs nowhere"
-                assert event.trial == trial.id
+                assert _trial_of(event) == trial.id
         assert counts == Counter({status: count for status, count in experiment.counts.items() if count})
         if experiment.trials_wanted is not None and experiment.session == 1:
             assert experiment.next_number <= experiment.trials_wanted
@@ -171,3 +178,7 @@ class Invariants(Stopper):
                 assert given in ([Proceed], [Halt], [Proceed, Halt]) or was_told, f"{event}: {given}"
         for given in verdicts.values():
             assert given.count(Proceed) <= 1
+
+
+def _trial_of(event: Event) -> int | None:
+    return getattr(event, "trial", None)

@@ -1,4 +1,4 @@
-"""Drives a core and an executor without a journal, as `tunesmith.loop` does with one; and restarts from any prefix."""
+"""Drives a core and an executor without a journal, as `loop` does with one; and goes on from any prefix of the past."""
 
 from __future__ import annotations
 
@@ -6,15 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tunesmith.core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
-from tunesmith.core.engine import Core, Limits, Step, fold
-from tunesmith.core.events import Config, Event, ExperimentCreated, SessionOpened, SpaceExhausted, Suggested
-from tunesmith.core.experiment import Experiment
-from tunesmith.core.policy import Scheduler, Searcher, Stopper
-from tunesmith.executors.base import Executor, Job
-from tunesmith.executors.simulated import SimulatedExecutor
-
-Curve = Callable[..., Any]
+from ..core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
+from ..core.engine import Core, Limits, Step, fold
+from ..core.events import Config, Event, ExperimentCreated, SessionOpened, SpaceExhausted, Suggested
+from ..core.experiment import Experiment
+from ..core.policy import Scheduler, Searcher, Stopper
+from ..executors.base import Executor, Job
 
 
 class Driver:
@@ -125,8 +122,3 @@ def _no_curve(config: Config) -> Any:
 
 def _never(events: list[Event]) -> None:
     raise AssertionError("a simulated executor delivers nothing inside wait")
-
-
-def simulated(curve: Curve, **options: Any) -> SimulatedExecutor:
-    """Return an executor whose trials follow `curve`."""
-    return SimulatedExecutor(curve, **options)
