@@ -209,6 +209,40 @@ def test_a_complete_curve_that_ends_early_is_not_censored():
     assert {trial.status for trial in found.trials} == {"completed"}
 
 
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_a_record_that_is_cut_where_the_scheduler_stopped_answers_the_same(scheduler, seed):
+    options = {"workers": 3, "seed": seed}
+    whole = tune.simulate(table(), scheduler=SCHEDULERS[scheduler](), **options)
+    by_config = {trial.config["x"]: trial for trial in whole.trials}
+    cut = table(length=lambda x: by_config[x].iterations, ended=lambda x: by_config[x].status)
+
+    again = tune.simulate(cut, scheduler=SCHEDULERS[scheduler](), **options)
+
+    assert again.censored == 0
+    assert again == whole
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("seed", range(5))
+def test_no_trial_ever_goes_beyond_its_record(scheduler, seed):
+    draw = random.Random(seed)
+    lengths = [draw.randint(1, LENGTH) for _ in range(20)]
+    ends = [draw.choice(["completed", "stopped", "failed", "paused"]) for _ in range(20)]
+    cut = table(length=lambda x: lengths[x], ended=lambda x: ends[x])
+
+    found = tune.simulate(cut, scheduler=SCHEDULERS[scheduler](), workers=3, seed=seed)
+
+    for trial in found.trials:
+        length, ended = lengths[trial.config["x"]], ends[trial.config["x"]]
+        assert trial.iterations <= length
+        assert trial.status in ("completed", "stopped", "censored")
+        if trial.status == "censored":
+            assert (trial.iterations, ended != "completed") == (length, True)
+    if scheduler == "fifo":
+        assert found.censored == sum(ended != "completed" for ended in ends)
+
+
 class PausesAt(tune.Scheduler):
     """Pauses every trial at a step, and resumes them all when no new one comes."""
 
