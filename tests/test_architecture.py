@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "core": {"errors"},
     "worker": {"errors", "layout"},
     "space": {"core", "errors"},
-    "schedulers": {"core", "errors"},
+    "schedulers": {"core", "errors", "space", "store"},
     "searchers": {"core", "errors", "space"},
     "stoppers": {"core", "errors", "schedulers"},
     "store": {"core", "errors", "layout"},

@@ -9,7 +9,9 @@ import tunesmith
 
 NAMES = """
     ASHAScheduler AsyncHyperBandScheduler BasicVariantGenerator Callback Checkpoint CheckpointConfig CombinedStopper
-    CurveTable Simulation simulate
+    CheckpointUnreadable
+    BOHBSearcher HyperBandForBOHB HyperBandScheduler TuneBOHB
+    Comparison CurveTable Simulation compare simulate
     Complete ConfigError Continue Decided ExecutorError Executor Exploit Experiment ExperimentExists ExperimentNotFound
     ExperimentPlateauStopper FIFOScheduler FailureConfig FunctionStopper InlineExecutor JournalDamaged JournalError
     JournalLocked LocalExecutor
@@ -17,8 +19,10 @@ NAMES = """
     Results Resume RunConfig Scheduler Searcher SimulatedExecutor SpaceError Stop Stopper TargetStopper ThresholdStopper
     TimeoutStopper Trainable TrialPlateauStopper TrialResult TrialsFailed TuneConfig TuneError Tuner Wait __version__
     PercentileRule
+    MultiFrequencyPBT PB2 PopulationBasedTraining PopulationBasedTrainingReplay
     ThresholdRule
     PatienceRule
+    MultiObjectiveASHA
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn
     quniform randint randn register_trainable report resume run run_experiments sample_from uniform with_parameters
     with_resources

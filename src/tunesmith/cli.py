@@ -125,8 +125,9 @@ def list_experiments(directory: str) -> None:
 @click.argument("trial", type=int, required=False)
 @click.option("--limit", "-l", default=10, show_default=True, help="How many trials to list.")
 @click.option("--status", "-t", help="List only trials with this status: running, failed, ...")
+@click.option("--lineage", is_flag=True, help="Who became a clone of whom (population-based training).")
 @storage
-def show(experiment: str, trial: int | None, limit: int, status: str | None, storage_path: str) -> None:
+def show(experiment: str, trial: int | None, limit: int, status: str | None, lineage: bool, storage_path: str) -> None:
     """Show how an experiment stands, or the whole story of one TRIAL. Works while it runs.
 
     \b
@@ -134,11 +135,14 @@ def show(experiment: str, trial: int | None, limit: int, status: str | None, sto
       tunesmith show digits
       tunesmith show digits --status failed
       tunesmith show digits 7
+      tunesmith show digits --lineage
     """
-    from .command_show import show_experiment, show_trial
+    from .command_show import show_experiment, show_lineage, show_trial
 
     results = found(experiment, storage_path)
-    if trial is None:
+    if lineage:
+        show_lineage(results)
+    elif trial is None:
         show_experiment(results, limit, status)
     else:
         show_trial(results, trial)

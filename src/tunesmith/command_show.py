@@ -6,6 +6,7 @@ import getpass
 import os
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from .analysis.results import Results, value_of
 from .analysis.trial_result import TrialResult
@@ -166,6 +167,35 @@ def show_trial(results: Results, number: int) -> None:
         _titled(screen, f"failure ({trial.error.kind})")
         screen.say(failure_line(trial.error), "red")
         screen.say(trial.error.traceback.rstrip())
+
+
+def show_lineage(results: Results) -> None:
+    """Print who became a clone of whom, and what changed in the config."""
+    screen, rows = Screen(), results.lineage()
+    screen.say(f"lineage of {results.name}", "bold")
+    if not rows:
+        screen.say("no trial was cloned")
+        return
+    lines = [
+        [
+            _time(row["at"]),
+            str(row["trial"]),
+            "itself" if row["source"] == row["trial"] else str(row["source"]),
+            str(row["iteration"]),
+            _changed(row["old_config"], row["new_config"]),
+            row["reason"],
+        ]
+        for row in rows
+    ]
+    screen.table(
+        ("at", "trial", "from", "iteration", "config", "why"), lines, right=("at", "trial", "from", "iteration")
+    )
+
+
+def _changed(old: dict[str, Any], new: dict[str, Any]) -> str:
+    before, after = flat(old), flat(new)
+    different = [name for name in after if name not in before or before[name] != after[name]]
+    return ", ".join(f"{name} {shown(before.get(name))} -> {shown(after[name])}" for name in different) or "the same"
 
 
 def show_best(trial: TrialResult) -> None:

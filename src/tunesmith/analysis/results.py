@@ -177,6 +177,26 @@ class Results(Sequence[TrialResult]):
 
         return frame(history_table(self) if history else trial_table(self))
 
+    def lineage(self) -> list[dict[str, Any]]:
+        """Return who became a clone of whom, in order: what population-based training has done.
+
+        Each row has `at` (seconds of experiment time), `trial`, `source` (the trial itself where only its config was
+        changed), `iteration` and `checkpoint` that it goes on from, `old_config`, `new_config` and `reason`.
+        """
+        from .lineage import lineage_table
+
+        return lineage_table(self)
+
+    def ancestry(self, trial: int) -> list[dict[str, Any]]:
+        """Return how a trial came to where it is: rows of `iteration`, `trial` and `config`, from iteration 0 on.
+
+        A clone's line of work leads back through those that it was cloned from. `PopulationBasedTrainingReplay` trains
+        by this schedule.
+        """
+        from .lineage import ancestry_table
+
+        return ancestry_table(self, trial)
+
     # The same in Ray Tune's words.
 
     def get_best_result(self, metric: str | None = None, mode: str | None = None) -> TrialResult:
