@@ -127,6 +127,8 @@ def test_an_interval_is_students():
 
     assert estimate.mean == statistics.mean(values)
     assert (estimate.low, estimate.high) == pytest.approx((estimate.mean - half, estimate.mean + half), rel=1e-5)
+    cut = estimated(values, least=0.5, most=5.0)
+    assert (cut.low, cut.high) == (0.5, 5.0)
     assert estimated([0.1] * 7).low == estimated([0.1] * 7).mean == 0.1
     assert (estimated([3.0]).low, estimated([3.0]).shown()) == (None, "3")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from .analysis.comparisons import HEADINGS, Comparison
+from .analysis.comparisons import Comparison
 from .comparison import USUAL, compare
 from .store.codec import dumps
 from .terminal import Screen
@@ -36,10 +36,7 @@ def show(comparison: Comparison) -> None:
     """Print a comparison: its table, and what its reader must know."""
     screen = Screen()
     screen.say(comparison.title(), "bold")
-    headings = [comparison.objective.metric if heading == "best" else heading for heading in HEADINGS]
-    headings[3] = "compute vs. fifo"
-    headings[4] = "wall clock"
-    screen.table(headings, comparison.cells(), right=headings[1:])
+    screen.table(comparison.headings, comparison.cells(), right=comparison.headings[1:])
     if comparison.seeds > 1:
         screen.say("[..]: 95% interval of the mean over the random orders", "dim")
     for note in (comparison.note, *comparison.notes):

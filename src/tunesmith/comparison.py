@@ -95,7 +95,7 @@ def compare(
                 said.update(dict.fromkeys(f"{label}: {word}" for word in found.said))
             if on_progress is not None:
                 on_progress(label, seed + 1)
-        rows.append(Compared(label, tuple(outcomes)))
+        rows.append(Compared(label, tuple(outcomes), best, objective.mode))
     return Comparison(
         rows=tuple(rows),
         objective=objective,

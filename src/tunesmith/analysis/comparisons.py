@@ -11,8 +11,6 @@ from typing import Any
 from ..core.objective import Objective
 from ..text import duration, shown
 
-HEADINGS = ("scheduler", "best", "regret", "compute", "seconds", "stopped", "censored")
-
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
@@ -34,8 +32,8 @@ class Estimate:
         return {"mean": self.mean, "low": self.low, "high": self.high}
 
 
-def estimated(values: Sequence[float]) -> Estimate:
-    """Return the mean of independent values with its 95% interval."""
+def estimated(values: Sequence[float], *, least: float = -math.inf, most: float = math.inf) -> Estimate:
+    """Return the mean of independent values with its 95% interval, cut at what no value can be below or above."""
     count = len(values)
     # From the first value, so that equal values have exactly their own mean, and no width.
     shifts = [value - values[0] for value in values]
@@ -47,7 +45,7 @@ def estimated(values: Sequence[float]) -> Estimate:
 
     deviation = math.sqrt(math.fsum((each - shift) ** 2 for each in shifts) / (count - 1))
     half = float(stdtrit(count - 1, 0.975)) * deviation / math.sqrt(count)
-    return Estimate(mean, mean - half, mean + half)
+    return Estimate(mean, max(mean - half, min(least, mean)), min(mean + half, max(most, mean)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +71,16 @@ class Compared:
 
     scheduler: str
     outcomes: tuple[Outcome, ...]
+    best: float
+    """The best value on record, which none can beat."""
+    mode: str
 
     def estimate(self, what: str) -> Estimate:
         """Return the mean of a field of the outcomes: value, regret, compute, seconds, stopped or censored."""
-        return estimated([float(getattr(outcome, what)) for outcome in self.outcomes])
+        values = [float(getattr(outcome, what)) for outcome in self.outcomes]
+        if what != "value":
+            return estimated(values, least=0.0)
+        return estimated(values, most=self.best) if self.mode == "max" else estimated(values, least=self.best)
 
     @property
     def is_exact(self) -> bool:
@@ -134,8 +138,14 @@ class Comparison:
             "and not ranked; for an exact comparison record runs under scheduler='fifo'."
         )
 
+    @property
+    def headings(self) -> list[str]:
+        """The table's columns."""
+        metric = self.objective.metric
+        return ["scheduler", metric, "regret", "compute vs. fifo", "wall clock", "stopped", "censored"]
+
     def cells(self) -> list[list[str]]:
-        """Return the table's rows as text, in the order of `HEADINGS`."""
+        """Return the table's rows as text."""
         return [
             [
                 row.scheduler,
@@ -191,7 +201,7 @@ class Comparison:
         )
 
     def __repr__(self) -> str:
-        cells = [list(HEADINGS), *self.cells()]
+        cells = [self.headings, *self.cells()]
         widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
         lines = [
             "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
@@ -199,7 +209,7 @@ class Comparison:
         return "\n".join([self.title(), *lines, *((self.note,) if self.note else ()), *self.notes])
 
     def _repr_html_(self) -> str:
-        head = "".join(f"<th>{html.escape(word)}</th>" for word in HEADINGS)
+        head = "".join(f"<th>{html.escape(word)}</th>" for word in self.headings)
         rows = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in line) + "</tr>" for line in self.cells()
         )
