@@ -1,4 +1,4 @@
-"""Ray Tune's own scheduler classes, fed by hand: what they decide on given results. Answers `benchmarks.schedulers.ray`.
+"""Ray Tune's own scheduler classes, fed by hand: what they decide. Answers `benchmarks.schedulers.ray`.
 
 `python -m benchmarks.peers.ray_decisions sequence file=results.json`: (trial, time, value) in the order of their coming
 -> the indices at which the scheduler says stop. `... rounds file=curves.json`: whole curves -> how far HyperBand lets

@@ -1,7 +1,7 @@
-"""Trains real small models on the handwritten digits and keeps their learning curves: `digits.npz`, beside this file.
+"""Trains small models on the handwritten digits and keeps their learning curves: `digits.npz`, beside this file.
 
-`python -m benchmarks.schedulers.make_digits_table` makes the table anew, in some minutes on 2 cores. Every scheduler can
-then be tried on the same trainings in seconds. Each epoch has the validation error and the CPU seconds that it took.
+`python -m benchmarks.schedulers.make_digits_table` makes the table anew, in some minutes on 2 cores. Every scheduler
+can then be tried on the same trainings in seconds. Each epoch has its validation error and its CPU seconds.
 """
 
 import argparse

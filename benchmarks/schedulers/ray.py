@@ -1,4 +1,4 @@
-"""The decisions of Ray Tune's scheduler classes beside ours, on the same random results: where they agree, and where not.
+"""The decisions of Ray Tune's scheduler classes beside ours, on the same random results.
 
 `python -m benchmarks.schedulers.ray --peers-python PATH`, a Python in which Ray Tune is installed.
 """
@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import tunesmith as tune
