@@ -6,6 +6,8 @@ import pytest
 import tunesmith as tune
 from tunesmith.analysis.simulations import Improvement
 from tunesmith.core.policy import CONTINUE, FOREVER, Exploit
+from tunesmith.schedulers.asha_promotion import PromotionASHAScheduler
+from tunesmith.schedulers.hyperband import HyperBandScheduler
 
 LENGTH = 9
 
@@ -51,6 +53,8 @@ SCHEDULERS = {
     "fifo": lambda: tune.FIFOScheduler(),
     "asha": lambda: tune.ASHAScheduler(max_t=LENGTH, grace_period=1, reduction_factor=3),
     "brackets": lambda: tune.ASHAScheduler(max_t=LENGTH, grace_period=1, reduction_factor=3, brackets=2),
+    "hyperband": lambda: HyperBandScheduler(max_t=LENGTH, reduction_factor=3),
+    "promotion": lambda: PromotionASHAScheduler(max_t=LENGTH, reduction_factor=3),
     "median": lambda: tune.MedianStoppingRule(time_attr="training_iteration", grace_period=2, min_samples_required=2),
 }
 
@@ -60,7 +64,7 @@ def story(trials):
     return [(trial.config, str(trial.status), trial.reason) for trial in trials]
 
 
-@pytest.mark.parametrize("scheduler", SCHEDULERS)
+@pytest.mark.parametrize("scheduler", ["fifo", "asha", "brackets", "median"])
 def test_with_one_worker_the_decisions_are_those_of_a_real_run(tmp_path, scheduler):
     real = tune.run(trainable, space=SPACE, scheduler=SCHEDULERS[scheduler](), executor="inline", seed=3, verbose=0,
                     name="real", storage_path=tmp_path, **RANKED)  # fmt: skip
@@ -70,6 +74,35 @@ def test_with_one_worker_the_decisions_are_those_of_a_real_run(tmp_path, schedul
     assert [trial.iterations for trial in simulated.trials] == [len(trial.history) for trial in real]
     assert simulated.best_value == real.best.metrics["loss"]
     assert simulated.best_config == real.best.config
+
+
+class Stepwise(tune.Trainable):
+    """The same curve, step by step, with checkpoints."""
+
+    def setup(self, config):
+        self.config, self.epoch = config, 0
+
+    def step(self):
+        self.epoch += 1
+        return {"loss": loss_of(self.config, self.epoch)}
+
+    def save_checkpoint(self, folder):
+        return {"epoch": self.epoch}
+
+    def load_checkpoint(self, checkpoint):
+        self.epoch = checkpoint["epoch"]
+
+
+@pytest.mark.parametrize("kind", [HyperBandScheduler, PromotionASHAScheduler])
+def test_pauses_and_promotions_are_those_of_a_real_run_too(tmp_path, kind):
+    scheduler = kind(max_t=LENGTH, reduction_factor=3)
+    real = tune.run(Stepwise, space=SPACE, scheduler=scheduler, executor="inline", seed=3, verbose=0,
+                    name="real", storage_path=tmp_path, **RANKED)  # fmt: skip
+    simulated = tune.simulate(followed, space=SPACE, scheduler=scheduler, seed=3, **RANKED)
+
+    assert story(simulated.trials) == story(real)
+    assert [trial.iterations for trial in simulated.trials] == [len(trial.history) for trial in real]
+    assert simulated.results == simulated.iterations  # nothing was done twice
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
