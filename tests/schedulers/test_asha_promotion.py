@@ -495,9 +495,9 @@ def test_a_trial_that_is_over_leaves_its_records_and_nothing_else():
     run = Run(PromotionASHAScheduler(max_t=20), 2, trials=60, trouble=0.0).play()
 
     assert run.scheduler.rungs[0].trials == sum(trial.results > 0 for trial in run.experiment.trials)
-    assert not run.scheduler._climbers.known
-    assert not run.scheduler._climbers.strays
-    assert not any(rung._waiting or rung._listed for rung in run.scheduler._rungs[0])
+    assert not run.scheduler._promotions._climbers.known
+    assert not run.scheduler._promotions._climbers.strays
+    assert not any(rung._waiting or rung._listed for rung in run.scheduler._promotions._rungs[0])
 
 
 def test_a_trial_that_was_never_recorded_is_leased_up_to_its_first_rung():

@@ -1,209 +1,195 @@
-"""Who waits at which rung, and who of them is among its best: the bookkeeping of schedulers that pause and promote.
+"""Pausing at rungs and promoting the best: what the schedulers after algorithm 2 of the ASHA paper share.
 
-It learns from events alone, whoever decided them. Nothing here decides.
+Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop, heappush
 from typing import TYPE_CHECKING
 
-from ..core.events import (
-    AttemptEnded,
-    Event,
-    Reported,
-    TrialCompleted,
-    TrialContinued,
-    TrialExploited,
-    TrialFailed,
-    TrialLaunched,
-    TrialPaused,
-    TrialReallocated,
-    TrialRequeued,
-    TrialStopped,
-)
-from ..core.objective import WORST, Objective
+from ..core.events import Event, Reported, Result, SessionOpened, TrialCompleted
+from ..core.objective import Objective
+from ..core.policy import CONTINUE, FOREVER, NEW, WAIT, Choice, Complete, Decided, Decision, Pause, Resume, Stop
+from .arguments import objective_of, time_of
+from .climbers import Climber, Climbers, PromotionRung
+from .rungs import Brackets, RankingWatch, Rung, described
 
 if TYPE_CHECKING:
     from ..core.experiment import Experiment
-    from .rungs import Ladder
-
-_BEGINS = (TrialLaunched, TrialContinued)
-_ENDS = (TrialStopped, TrialCompleted)
-_MOVES = frozenset(
-    {*_BEGINS, *_ENDS, AttemptEnded, TrialPaused, TrialFailed, TrialRequeued, TrialExploited, TrialReallocated}
-)
+    from ..core.trial import Trial
 
 
-class Climber:
-    """A trial that has been recorded at a rung."""
-
-    __slots__ = ("bracket", "is_free", "loss", "order", "passed", "recorded", "trial", "waits")
-
-    def __init__(self, trial: int, bracket: int) -> None:
-        self.trial = trial
-        self.bracket = bracket
-        self.passed = 0
-        """How many rungs of its bracket it has passed; jumped ones are recorded too, so there are never gaps."""
-        self.loss = WORST
-        """At the highest of them."""
-        self.order = 0
-        """Its turn among all records; of equal losses the earlier one ranks better."""
-        self.recorded = (0, 0)
-        """The attempt and number of that result."""
-        self.is_free = False
-        """Whether it may go on beyond its highest rung: it was promoted, or that rung judges nobody."""
-        self.waits = False
-        """Whether it is paused at its highest rung and can be resumed."""
-
-    @property
-    def key(self) -> tuple[float, int]:
-        """What it ranks by at its highest rung, lower being better."""
-        return (self.loss, self.order)
-
-
-class PromotionRung:
-    """One rung: the edge of the best 1/`reduction_factor` of its records, and the best trial that waits here.
-
-    O(log n) per change, O(1) per question.
-    """
-
-    __slots__ = ("_factor", "_listed", "_rest", "_top", "_waiting")
-
-    def __init__(self, reduction_factor: float) -> None:
-        self._factor = reduction_factor
-        # The best floor(n / factor) records (negated, the worst of them first) and the others (the best first).
-        self._top: list[tuple[float, int]] = []
-        self._rest: list[tuple[float, int]] = []
-        # Who waits, the best first; those that have left are taken out when they come to the front.
-        self._waiting: list[tuple[float, int]] = []
-        self._listed: dict[int, Climber] = {}
-
-    def __len__(self) -> int:
-        return len(self._top) + len(self._rest)
-
-    @property
-    def places(self) -> int:
-        """How many records are among the best 1/`reduction_factor`, rounded down."""
-        return len(self._top)
-
-    @property
-    def edge(self) -> float | None:
-        """The worst loss among them; None while there is none."""
-        return -self._top[0][0] if self._top else None
-
-    def add(self, loss: float, order: int) -> None:
-        """Record a loss; `order` grows from record to record."""
-        if self._top and (loss, order) < (-self._top[0][0], -self._top[0][1]):
-            heappush(self._top, (-loss, -order))
-        else:
-            heappush(self._rest, (loss, order))
-        wanted = int(len(self) // self._factor)
-        if len(self._top) > wanted:
-            loss, order = heappop(self._top)
-            heappush(self._rest, (-loss, -order))
-        elif len(self._top) < wanted:
-            loss, order = heappop(self._rest)
-            heappush(self._top, (-loss, -order))
-
-    def update(self, climber: Climber) -> None:
-        """Learn that a trial now waits here, or no longer does."""
-        if climber.waits and climber.order not in self._listed:
-            heappush(self._waiting, climber.key)
-            self._listed[climber.order] = climber
-        while self._waiting and not self._is_waiting(self._waiting[0][1]):
-            del self._listed[heappop(self._waiting)[1]]
-
-    def _is_waiting(self, order: int) -> bool:
-        climber = self._listed[order]
-        return climber.waits and climber.order == order
-
-    @property
-    def first_waiting(self) -> Climber | None:
-        """The best of those that wait here."""
-        return self._listed[self._waiting[0][1]] if self._waiting else None
-
-    @property
-    def promotable(self) -> Climber | None:
-        """The best of those that wait here, if it is among the best 1/`reduction_factor` of all records."""
-        if not self._waiting or not self._top:
-            return None
-        loss, order = self._top[0]
-        return self.first_waiting if self._waiting[0] <= (-loss, -order) else None
-
-    def compared(self, climber: Climber, milestone: float, objective: Objective, verb: str) -> str:
-        """Return where a trial stands here, in words."""
-        value = f"{objective.metric} {objective.value_of(climber.loss) + 0.0:.6g}"
-        if climber.loss == WORST:
-            value = f"no number for {objective.metric}, which ranks worst,"
-        count = len(self)
-        return (
-            f"rung {milestone:g}: {value} {verb} among the best {self.places} of {count} trial{'s' * (count != 1)} "
-            f"(the best 1/{self._factor:g} go on)"
-        )
-
-
-class Climbers:
-    """Where every trial stands: what it has passed, whether it waits at a rung, or was paused between two.
+class Promotions:
+    """What has happened at the rungs of all brackets, and what follows from it.
 
     Args:
-        changed: Told of each trial that begins or ceases to wait at its highest rung.
+        owner: The scheduler's name, for messages.
+        time_attr: What rungs count.
+        objective: What to rank by; None: by what the experiment does.
+        brackets: Where the rungs lie.
+        height: So many rungs are in use: at the highest of them everybody waits until it grows. None: all are.
     """
 
-    def __init__(self, changed: Callable[[Climber], None]) -> None:
-        self._changed = changed
-        self._records = 0
-        self.known: dict[int, Climber] = {}
-        """Trials that may still run and have been recorded at a rung."""
-        self.strays: dict[int, None] = {}
-        """Trials that are paused, can be resumed and wait at no rung: somebody else has paused them."""
-
-    def reset(self, experiment: Experiment) -> None:
-        """Forget all records; whoever is paused waits at no rung then. Linear; for another objective only."""
-        self.known.clear()
-        self.strays = {
-            number: None for number in experiment.paused if experiment.is_resumable(experiment.trials[number])
-        }
-
-    def record(self, result: Reported, bracket: int, ladder: Ladder, passed: int, loss: float) -> Climber:
-        """Note that a trial has passed more rungs of its ladder than before."""
-        climber = self.known.get(result.trial)
-        if climber is None:
-            climber = self.known[result.trial] = Climber(result.trial, bracket)
-        self._set_waits(climber, False)
-        self._records += 1
-        climber.passed, climber.loss, climber.order = passed, loss, self._records
-        climber.recorded = (result.attempt, result.number)
-        climber.is_free = not ladder.judges(passed)
-        return climber
+    def __init__(
+        self, owner: str, *, time_attr: str, objective: Objective | None, brackets: Brackets, height: int | None = None
+    ) -> None:
+        self._owner = owner
+        self.time_attr = time_attr
+        self.objective = objective
+        self.height = height
+        self.ranked_by: Objective | None = None
+        """What the losses at the rungs are losses of."""
+        self.watch = RankingWatch(owner)
+        self._brackets = brackets
+        self._end = FOREVER if brackets.max_t is None else brackets.max_t
+        self._climbers = Climbers(self._changed)
+        self._rungs: list[list[PromotionRung]] = [[] for _ in range(len(brackets))]
 
     def observe(self, event: Event, experiment: Experiment) -> None:
-        """Learn what became of a trial; every event but a result."""
-        kind = type(event)
-        if kind not in _MOVES:
+        """Record the rungs that a result reaches, and who waits at them."""
+        if type(event) is Reported:
+            self._rank_by(objective_of(self._owner, self.objective, experiment), experiment)
+            self._record(event, experiment)
             return
-        number: int = event.trial  # type: ignore[attr-defined]
-        climber = self.known.get(number)
-        if climber is not None and kind in _BEGINS and climber.waits:
-            climber.is_free = True  # Whoever resumed it: it goes on.
-        is_resumable = experiment.is_resumable(experiment.trials[number])
-        waits = is_resumable and climber is not None and not climber.is_free
+        if type(event) is TrialCompleted:
+            self._learn_from_end(event.trial, experiment)
+        elif type(event) is SessionOpened and self.ranked_by is not None:
+            self._rank_by(self.objective or experiment.objective or self.ranked_by, experiment)
+        self._climbers.observe(event, experiment)
+
+    def decide(self, result: Result, experiment: Experiment) -> Decision:
+        """Pause a trial at a rung; complete it at `max_t`."""
+        time = time_of(result, self.time_attr)
+        if time is not None and time >= self._end:
+            return Complete(f"reached max_t = {self._end:g}")
+        climber = self._climbers.stands(result.trial)
+        if climber is None or self.ranked_by is None:
+            return CONTINUE
+        milestone, value = self._milestone(climber), result.value(self.ranked_by.metric)
+        if time is not None and time < milestone:
+            return CONTINUE  # It does again what an interruption has cost it.
+        shown = f"{value:.6g}" if isinstance(value, int | float) else f"{value}"
+        return Pause(f"waits at rung {milestone:g} with {self.ranked_by.metric} {shown}")
+
+    def lease(self, trial: Trial, experiment: Experiment) -> float:
+        """Return the next rung; after the last one `max_t`, or forever."""
+        climber = self._climbers.known.get(trial.id)
+        if climber is None:
+            return self._brackets.ladders[self._brackets.draw(trial.id, experiment.seed)].next(0, self._end)
+        ladder = self._brackets.ladders[climber.bracket]
+        # One that stands at a rung and yet runs was started again after an interruption: it pauses where it can.
+        return ladder.next(climber.passed, self._end) if climber.is_free else ladder.milestones[climber.passed - 1]
+
+    def choose(self, experiment: Experiment) -> Choice:
+        """Return the best trial of the highest rung with one that may go on; else a new one."""
+        climber = self._promotable()
         if climber is not None:
-            self._set_waits(climber, waits)
-        if is_resumable and not waits:
-            self.strays.setdefault(number)
-        else:
-            self.strays.pop(number, None)
-        if kind in _ENDS:
-            self.known.pop(number, None)  # It will never run again; its records stay.
+            return Resume(climber.trial, self._compared(climber, "is"))
+        stray = next(iter(self._climbers.strays), None)
+        if stray is not None:
+            return Resume(stray, "goes on from where it was paused")
+        if experiment.has_more_to_come:
+            return NEW
+        trial = None if experiment.live else experiment.first_resumable()
+        if trial is None:
+            return WAIT
+        return Decided(trial, self._verdict(self._climbers.known[trial]))
 
-    def stands(self, trial: int) -> Climber | None:
-        """Return the trial if its highest rung keeps it from going on; None when it may run."""
-        climber = self.known.get(trial)
-        return None if climber is None or climber.is_free else climber
+    def unblock(self, experiment: Experiment) -> Choice:
+        """Return the best trial that waits at the highest rung: nobody new can start although some are to come."""
+        climber = self._highest(lambda rung: rung.first_waiting)
+        number = experiment.first_resumable() if climber is None else climber.trial
+        return WAIT if number is None else Resume(number, "nothing else could run")
 
-    def _set_waits(self, climber: Climber, waits: bool) -> None:
-        if climber.waits is not waits:
-            climber.waits = waits
-            self._changed(climber)
+    @property
+    def rungs(self) -> list[Rung]:
+        """All rungs, bracket by bracket, lowest first."""
+        objective = self.ranked_by
+        rungs = []
+        for bracket, ladder in enumerate(self._brackets.ladders):
+            for index, milestone in enumerate(ladder.milestones):
+                recorded = self._rungs[bracket][index] if index < len(self._rungs[bracket]) else None
+                edge = None if recorded is None else recorded.edge
+                cutoff = None if edge is None or objective is None else objective.value_of(edge)
+                rungs.append(Rung(bracket, milestone, 0 if recorded is None else len(recorded), cutoff))
+        return rungs
+
+    def describe(self) -> str:
+        """Return one line per bracket: how many trials each rung has seen, and what the worst that may go on had."""
+        return described(self.rungs, self._brackets)
+
+    def _promotable(self) -> Climber | None:
+        return self._highest(lambda rung: rung.promotable)
+
+    def _highest(self, of: Callable[[PromotionRung], Climber | None]) -> Climber | None:
+        """Return what `of` finds at the highest rung where it finds something; of equally high ones bracket 0's."""
+        found, height = None, 0.0
+        for ladder, rungs in zip(self._brackets.ladders, self._rungs, strict=True):
+            for index in range(len(rungs) - 1, -1, -1):
+                if ladder.milestones[index] <= height:
+                    break
+                if self.height is not None and index >= self.height - 1:
+                    continue
+                climber = of(rungs[index])
+                if climber is not None:
+                    found, height = climber, ladder.milestones[index]
+                    break
+        return found
+
+    def _verdict(self, climber: Climber) -> Stop | Complete:
+        if self.height is not None and climber.passed >= self.height:
+            return Complete(f"reached rung {self._milestone(climber):g}, beyond which no ranking has called for more")
+        return Stop(f"{self._compared(climber, 'is not')}, and nothing more is to come")
+
+    def _compared(self, climber: Climber, verb: str) -> str:
+        assert self.ranked_by is not None
+        rung = self._rungs[climber.bracket][climber.passed - 1]
+        return rung.compared(climber, self._milestone(climber), self.ranked_by, verb)
+
+    def _milestone(self, climber: Climber) -> float:
+        return self._brackets.ladders[climber.bracket].milestones[climber.passed - 1]
+
+    def _rank_by(self, objective: Objective, experiment: Experiment) -> None:
+        if objective is self.ranked_by or objective == self.ranked_by:
+            return
+        self.ranked_by = objective
+        self._brackets.forget()
+        self.watch.forget()
+        self._climbers.reset(experiment)  # Losses of another metric, of an earlier session, compare with nothing.
+        self._rungs = [[] for _ in range(len(self._brackets))]
+
+    def _changed(self, climber: Climber) -> None:
+        self._rungs[climber.bracket][climber.passed - 1].update(climber)
+
+    def _record(self, result: Reported, experiment: Experiment) -> None:
+        time = time_of(result, self.time_attr)
+        if time is None:
+            return
+        assert self.ranked_by is not None
+        known = self._climbers.known.get(result.trial)
+        bracket = self._brackets.draw(result.trial, experiment.seed) if known is None else known.bracket
+        ladder = self._brackets.ladders[bracket]
+        before, earlier = (0, 0.0) if known is None else (known.passed, known.loss)
+        passed = ladder.passed(time, before)
+        if passed == before:
+            return
+        loss = self.ranked_by.loss(result)
+        rungs = self._rungs[bracket]
+        while len(rungs) < passed:
+            rungs.append(PromotionRung(self._brackets.reduction_factor))
+        climber = self._climbers.record(result, bracket, ladder, passed, loss)
+        for rung in rungs[before:passed]:
+            rung.add(*climber.key)
+        if known is not None:
+            ladder.learn(before - 1, earlier, loss)
+            if ladder.judges(before):
+                self.watch.add(bracket, before - 1, ladder.milestones, earlier, loss)
+
+    def _learn_from_end(self, trial: int, experiment: Experiment) -> None:
+        climber, last = self._climbers.known.get(trial), experiment.trials[trial].last
+        if climber is None or last is None or self.ranked_by is None:
+            return
+        if climber.recorded != (last.attempt, last.number):
+            ladder = self._brackets.ladders[climber.bracket]
+            ladder.learn(climber.passed - 1, climber.loss, self.ranked_by.loss(last))
