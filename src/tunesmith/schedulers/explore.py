@@ -152,7 +152,8 @@ def _mutation(value: Any, place: str) -> Mutation:
                 "function that draws one. What is to stay as it is needs no mutation: leave it out."
             )
     try:
-        mutation.check()
+        if not isinstance(mutation, SampleFrom) or not callable(mutation.function):
+            mutation.check()  # In a space a function gets the spec; here it may go without an argument.
     except SpaceError as error:
         raise ConfigError(f"{place}: {error}") from None
     return mutation

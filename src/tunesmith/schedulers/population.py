@@ -344,7 +344,7 @@ class PopulationScheduler(Scheduler):
             self._clones += 1
             self._evolved.add(event.trial)
             member.source = None
-            member.baseline = self._members[event.source].loss
+            member.baseline = self._members[event.source].baseline
             time = self._time_at(trial, event.checkpoint, experiment)
             member.is_lost = time is None
             member.time = self._members[event.source].time if time is None else time
