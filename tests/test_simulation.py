@@ -4,10 +4,12 @@ import random
 import pytest
 
 import tunesmith as tune
-from tunesmith.analysis.simulations import Improvement
+from tunesmith.core.objective import Objective
 from tunesmith.core.policy import CONTINUE, FOREVER, Exploit
 from tunesmith.schedulers.asha_promotion import PromotionASHAScheduler
 from tunesmith.schedulers.hyperband import HyperBandScheduler
+from tunesmith.schedulers.multi_objective import MultiObjectiveASHA
+from tunesmith.schedulers.pbt import PopulationBasedTraining
 
 LENGTH = 9
 
@@ -160,8 +162,8 @@ def test_the_incumbent_says_when_each_best_value_came_and_what_it_had_cost():
     curve = {"config": {}, "metrics": {"score": [1, 3, 2, math.nan, 4]}, "seconds": [1, 1, 2, 1, 1]}
     found = tune.simulate([curve], metric="score", mode="max")
 
-    assert found.incumbent == [Improvement(1.0, 1.0, 1.0), Improvement(2.0, 2.0, 3.0), Improvement(6.0, 6.0, 4.0)]
-    assert [tuple(improvement) for improvement in found.incumbent][-1] == (6.0, 6.0, 4.0)
+    assert found.incumbent == [(1.0, 1.0, 1.0), (2.0, 2.0, 3.0), (6.0, 6.0, 4.0)]
+    assert found.incumbent[-1].compute_seconds == 6.0
     assert found.time_to(2.5) == 2.0
     assert found.time_to(4) == 6.0
     assert found.time_to(4.1) is None
@@ -205,6 +207,21 @@ def test_history_is_kept_on_request():
     assert [row["at"] for row in trial.history] == list(range(1, LENGTH + 1))
     assert min(row["loss"] for row in trial.history) == trial.value
     assert tune.simulate(table(2)).trials[0].history is None
+
+
+def test_several_objectives_reach_a_scheduler_that_weighs_them():
+    draw = random.Random(4).random
+    curves = [{"config": {"x": x}, "metrics": {"loss": [draw()] * 9, "size": [draw()] * 9}} for x in range(60)]
+    both = {"metric": ["loss", "size"], "mode": ["min", "min"]}
+    scheduler = MultiObjectiveASHA(max_t=9, reduction_factor=3)
+
+    found = tune.simulate(curves, scheduler=scheduler, **both)
+
+    assert found.objective == Objective("loss", "min")
+    assert 0 < found.stopped_early < 60
+    assert found != tune.simulate(curves, scheduler=scheduler, metric=["loss"], mode="min")
+    own = MultiObjectiveASHA(max_t=9, reduction_factor=3, **both)
+    assert story(tune.simulate(curves, scheduler=own).trials) == story(found.trials)
 
 
 # Curves that were cut short.
@@ -330,6 +347,27 @@ def test_a_clone_goes_on_with_the_state_of_its_source():
     assert found.trials[0].config == {"x": 100}
 
 
+def test_population_based_training_beats_its_best_fixed_config():
+    # What is best moves: a step that is right at first is wrong later on.
+    def moving(config, epoch, state):
+        state = (state or 0.0) + 1.0 - abs(config["h"] - epoch / 20)
+        return {"score": state}, 1.0, state
+
+    space = {"h": tune.uniform(0, 1)}
+    options = {"space": space, "metric": "score", "mode": "max", "max_t": 20, "num_samples": 16, "workers": 16}
+    scheduler = PopulationBasedTraining(
+        time_attr="training_iteration", perturbation_interval=2, hyperparam_mutations={"h": tune.uniform(0, 1)}
+    )
+
+    found = tune.simulate(moving, scheduler=scheduler, **options)
+
+    assert found == tune.simulate(moving, scheduler=scheduler, **options)
+    best_fixed = max(sum(1 - abs(h / 100 - epoch / 20) for epoch in range(1, 21)) for h in range(101))
+    assert found.best_value > best_fixed + 1
+    assert found.seconds == 20
+    assert found.finished == "completed"
+
+
 def test_a_clone_with_another_config_has_no_recorded_curve():
     with pytest.raises(tune.ConfigError, match="ClonesTheBetter changes the config of trial 0, but recorded curves"):
         tune.simulate(table(2), scheduler=ClonesTheBetter(), workers=2)
@@ -428,6 +466,7 @@ def test_numbers_of_numpy_and_bare_numbers_are_metrics():
         ({"checkpoint_every": 1.5}, "checkpoint_every=1.5: give a whole number of at least 0."),
         ({"time_budget_s": 0}, "time_budget_s=0: give a number above 0."),
         ({"metric": "accuracy", "mode": "max"}, "metric='accuracy': no curve of the table has it. They have: loss."),
+        ({"metric": ["loss", "cost"], "mode": "min"}, "metric='cost': no curve of the table has it. They have: loss."),
         ({"scheduler": "asha(maxt=3)"}, "ASHAScheduler takes no maxt. Did you mean max_t?"),
         ({"history": 1}, "history=1: give one of True, False."),
         ({"seed": 0.5}, "seed=0.5: give a whole number."),

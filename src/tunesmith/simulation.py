@@ -16,7 +16,7 @@ from . import arguments
 from .analysis.curves import CurveTable
 from .analysis.results import Results
 from .analysis.simulations import Improvement, Simulation, all_trials
-from .api import _objective, _scheduler, _searcher, _unused
+from .api import _objectives, _scheduler, _searcher, _unused
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Limits, Step
 from .core.events import Event, ExperimentCreated, Reported, SessionOpened, SpaceExhausted, Suggested
@@ -44,8 +44,8 @@ def simulate(
     curves: Curves,
     *,
     space: Mapping[str, Any] | None = None,
-    metric: str | None = None,
-    mode: str | None = None,
+    metric: str | Sequence[str] | None = None,
+    mode: str | Sequence[str] | None = None,
     scheduler: Scheduler | str | None = None,
     searcher: Searcher | BasicVariantGenerator | str | None = None,
     num_samples: int | None = None,
@@ -70,7 +70,8 @@ def simulate(
             (config, epoch, state) that returns (metrics, seconds, state), for what a clone is to inherit; or a
             generator function of (config) that yields (metrics, seconds). Metrics alone take 1 second.
         space: What to try, with a function; as in `run`.
-        metric: What to optimise; default: what the experiment or the table optimises.
+        metric: What to optimise; default: what the experiment or the table optimises. Several for a scheduler that
+            weighs several; `best` is the best by the first.
         mode: "min" or "max".
         scheduler: As in `run`: an object, or a name.
         searcher: As in `run`, with a function. Recorded curves are those of their configs alone.
@@ -109,11 +110,11 @@ def simulate(
         compiled = Space(space if space is not None else {})
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
         chosen_searcher, wanted = _searcher(searcher, compiled, count, None)(seed)
-        trials = FollowedTrials(curves, compiled.resolve, metric=metric, most_steps=most_steps)
-    objective = _objective(metric, mode, chosen_scheduler)
+        named = metric if isinstance(metric, str) else None
+        trials = FollowedTrials(curves, compiled.resolve, metric=named, most_steps=most_steps)
     session = _Session(
         trials=trials,
-        objective=objective,
+        objectives=_objectives(metric, mode, chosen_scheduler),
         searcher=chosen_searcher,
         scheduler=chosen_scheduler,
         stopper=_unused(as_stopper(stop)),
@@ -185,13 +186,15 @@ def _refuse_with_a_table(space: object, searcher: object, max_failures: int) -> 
 
 
 def _ranked_by(
-    table: CurveTable, metric: str | None, mode: str | None, scheduler: Scheduler
-) -> tuple[str | None, str | None]:
+    table: CurveTable, metric: str | Sequence[str] | None, mode: str | Sequence[str] | None, scheduler: Scheduler
+) -> tuple[str | Sequence[str] | None, str | Sequence[str] | None]:
     """Return the metric and mode to use with a table: what was asked for, else the scheduler's, else the table's."""
     own = getattr(scheduler, "objective", None) or table.objective
+    if metric is None and getattr(scheduler, "objectives", None):
+        return metric, mode  # It has several of its own.
     if own is not None and metric in (None, own.metric):
         metric, mode = own.metric, mode or own.mode
-    for name in (metric,) if isinstance(metric, str) else ():
+    for name in (metric,) if isinstance(metric, str) else metric or ():
         table.check_metric(name)
     return metric, mode
 
@@ -207,7 +210,7 @@ class _Session:
         self,
         *,
         trials: RecordedTrials | FollowedTrials,
-        objective: Objective | None,
+        objectives: tuple[Objective, ...],
         searcher: Searcher,
         scheduler: Scheduler,
         stopper: Stopper,
@@ -221,7 +224,9 @@ class _Session:
     ) -> None:
         self._searcher, self._scheduler, self._executor, self._workers = searcher, scheduler, executor, workers
         self._trials = trials
+        objective = objectives[0] if objectives else None
         self.experiment = Experiment(objective)
+        self.experiment.objectives = objectives
         self._core = Core(self.experiment, searcher=searcher, scheduler=scheduler, stopper=stopper, limits=limits)
         self._act: dict[type[Command], Callable[[Any], None]] = {
             Start: self._start,
@@ -259,6 +264,7 @@ class _Session:
                 nodes=nodes,
                 scheduler=type(scheduler).__name__,
                 searcher=type(searcher).__name__,
+                more_objectives=tuple((each.metric, each.mode) for each in objectives[1:]),
             ),
         ]
 

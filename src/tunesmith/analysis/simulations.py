@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..core.objective import WORST, Objective
 from ..errors import ConfigError, TuneError
@@ -42,16 +42,12 @@ class SimulatedTrial:
     """With `history=True`: its results in the order in which they came, with `training_iteration` and `at`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Improvement:
+class Improvement(NamedTuple):
     """A new best value, and what it had cost by then."""
 
     seconds: float
     compute_seconds: float
     value: float
-
-    def __iter__(self) -> Any:
-        return iter((self.seconds, self.compute_seconds, self.value))
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
