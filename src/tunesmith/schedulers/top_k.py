@@ -39,8 +39,8 @@ class TopKScheduler(Scheduler):
     """Lets the `k` best of all trials at the first rung run to their end, and stops the others there.
 
     A trial that comes to `first_rung` pauses. When all that are to come have come there, or have ended before, the
-    trials that wait are ranked by what they had at the rung (of equals the earlier one is better): the k best go on, best
-    first, and the others are stopped. One that has failed or was stopped before that is none of the k; one that
+    trials that wait are ranked by what they had at the rung (of equals the earlier one is better): the k best go on,
+    best first, and the others are stopped. One that has failed or was stopped before that is none of the k; one that
     fails later is not replaced. When a later session adds trials, those go on that are among the k best of themselves
     and all that went on before.
 
