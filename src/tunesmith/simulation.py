@@ -16,7 +16,7 @@ from . import arguments
 from .analysis.curves import CurveTable
 from .analysis.results import Results
 from .analysis.simulations import Improvement, Simulation, all_trials
-from .api import _objectives, _scheduler, _searcher, _unused
+from .api import _objectives, _scheduler, _searcher, _unused, load
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Limits, Step
 from .core.events import Event, ExperimentCreated, Reported, SessionOpened, SpaceExhausted, Suggested
@@ -65,7 +65,7 @@ def simulate(
     Args:
         curves: What trials do. Learning curves that are on record: a `CurveTable`, a list of dicts such as
             `{"config": {...}, "metrics": {"loss": [0.9, 0.5]}, "seconds": [1, 1]}`, the path of a .npz, .json or
-            .json.gz file, or an experiment that has run (its `Results` or its folder). Or a function: of
+            .json.gz file, or an experiment that has run (its `Results`, folder or URL). Or a function: of
             (config, epoch), the first epoch being 1, that returns (metrics, seconds), or None at the end; of
             (config, epoch, state) that returns (metrics, seconds, state), for what a clone is to inherit; or a
             generator function of (config) that yields (metrics, seconds). Metrics alone take 1 second.
@@ -156,8 +156,10 @@ def table_of(curves: Curves) -> CurveTable | None:
             return CurveTable.of_experiment(curves)
         case str() | os.PathLike():
             path = Path(curves).expanduser()
+            if "://" in os.fspath(curves):
+                return CurveTable.of_experiment(load(curves))
             if path.is_dir() or path.name == JOURNAL:
-                return CurveTable.of_experiment(Results(path.parent if path.name == JOURNAL else path))
+                return CurveTable.of_experiment(load(path.parent if path.name == JOURNAL else path))
             return CurveTable.load(path)
     if isinstance(curves, Sequence | Mapping):
         return CurveTable(curves)

@@ -226,6 +226,27 @@ def test_a_folder_is_simulated_with_the_times_that_were_recorded(experiment):
         assert trial.seconds == pytest.approx(times[trial.recorded])
 
 
+def test_a_folder_of_experiments_says_which_there_are(experiment):
+    with pytest.raises(tune.ExperimentNotFound, match=f"It holds experiments, though: {experiment.folder.name}"):
+        tune.simulate(experiment.folder.parent)
+
+
+def test_the_journals_own_path_is_the_experiment(experiment):
+    assert tune.simulate(experiment.folder / "journal.db").results == tune.simulate(experiment).results
+
+
+def test_of_several_objectives_the_first_ranks_the_curves_and_that_is_said(tmp_path):
+    def both(config):
+        tune.report({"loss": 1, "size": 2})
+
+    results = tune.run(both, metric=["size", "loss"], mode="min", executor="inline", storage_path=tmp_path,
+                       name="both", verbose=0)  # fmt: skip
+    table = CurveTable.of_experiment(results)
+
+    assert table.objective == Objective("size", "min")
+    assert table.notes == ("both has several objectives; the curves are ranked by the first, size",)
+
+
 class Restarts(tune.Trainable):
     """Fails once in the middle, and goes on from its checkpoint of two steps before."""
 

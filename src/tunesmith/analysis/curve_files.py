@@ -200,7 +200,9 @@ def recorded(results: Results) -> CurveTable:
         notes.append(f"{cut} trials became clones of others; their curves are cut where that happened")
     if not curves:
         raise ConfigError(f"{results.name} has nothing to replay: no trial has reported anything.")
-    metric = results.metric
+    metric, session = results.metric, results._info().session
+    if session is not None and session.more_objectives:
+        notes.append(f"{results.name} has several objectives; the curves are ranked by the first, {metric}")
     has_metric = any(metric in curve.metrics for curve in curves)
     return CurveTable(
         curves,
