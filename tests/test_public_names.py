@@ -10,6 +10,7 @@ import tunesmith
 NAMES = """
     ASHAScheduler AsyncHyperBandScheduler BasicVariantGenerator Callback Checkpoint CheckpointConfig CombinedStopper
     CheckpointUnreadable
+    DistributeResources DistributeResourcesToTopJob ResourceChangingScheduler
     BOHBSearcher HyperBandForBOHB HyperBandScheduler TuneBOHB
     Comparison CurveTable Simulation compare simulate
     Complete ConfigError Continue Decided ExecutorError Executor Exploit Experiment ExperimentExists ExperimentNotFound

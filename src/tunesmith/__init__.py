@@ -42,6 +42,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "sample_from",
         "uniform",
     ),
+    "schedulers.allocation": ("DistributeResources", "DistributeResourcesToTopJob"),
+    "schedulers.resource_changing": ("ResourceChangingScheduler",),
     "schedulers.fifo": ("FIFOScheduler",),
     "schedulers.asha": ("ASHAScheduler", "AsyncHyperBandScheduler"),
     "schedulers.hyperband": ("HyperBandForBOHB", "HyperBandScheduler"),

@@ -152,3 +152,10 @@ def test_random_takes_and_releases_never_hold_more_than_the_nodes_have():
         assert usage["cpu"][0] == pytest.approx(sum(one.resources["cpu"] for one in held.values()))
         assert usage["cpu"][0] <= 6
         assert usage["gpu"][0] <= 5
+
+
+def test_what_a_node_has_left_is_known_node_by_node():
+    pool = Pool([Node("a", {"cpu": 3}), Node("b", {"cpu": 1, "gpu": 1})])
+    pool.take(0, pool.find({"cpu": 2}))
+
+    assert (pool.free_on("a"), pool.free_on("b"), pool.free_on("gone")) == ({"cpu": 1}, {"cpu": 1, "gpu": 1}, {})

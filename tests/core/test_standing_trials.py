@@ -23,6 +23,7 @@ from tunesmith.core.events import (
     TrialLaunched,
     TrialPaused,
     TrialReallocated,
+    TrialRequeued,
     TrialStopped,
 )
 from tunesmith.core.experiment import Experiment
@@ -828,3 +829,50 @@ def test_the_fold_of_a_run_with_clones_and_other_resources_gives_its_very_state(
     folded = fold(bench.events, Experiment())
 
     assert state_of(folded, ()) == state_of(bench.experiment, ())
+
+
+# What a scheduler gave is not what a trial asked for.
+
+
+def test_a_trial_remembers_what_it_asked_for_at_first():
+    bench, puppet = bench_of(trials=1, workers=4, request_of={"cpu": 2})
+    told(bench, puppet, 0, Reallocate({"cpu": 4}, "free"))
+
+    trial = bench.experiment.trials[0]
+    assert (bench.experiment.request_of(trial), bench.experiment.first_request_of(trial)) == ({"cpu": 4}, {"cpu": 2})
+
+
+def test_a_trial_that_only_waits_for_other_resources_is_known_as_such_until_it_goes_on():
+    bench, puppet = bench_of(trials=2, workers=4)
+    puppet.otherwise = WAIT
+    told(bench, puppet, 0, Reallocate({"cpu": 2}, "free"))
+    told(bench, puppet, 1, Pause())
+    assert list(bench.experiment.reallocated) == [0]
+    puppet.choices = [Resume(0)]
+
+    bench.end(0, outcome="halted")
+
+    assert list(bench.experiment.reallocated) == []
+
+
+def test_a_paused_trial_whose_request_changes_stays_paused_for_its_own_reason():
+    bench, puppet = bench_of(trials=2, workers=4)
+    puppet.otherwise = WAIT
+    told(bench, puppet, 1, Pause())
+    puppet.choices = [Decided(1, Reallocate({"cpu": 2}, "free"))]
+
+    bench.end(1, outcome="halted")
+
+    assert list(bench.experiment.reallocated) == []
+
+
+def test_a_trial_that_grew_elsewhere_gets_its_first_request_on_smaller_machines():
+    bench, puppet = bench_of(trials=1, workers=8)
+    told(bench, puppet, 0, Reallocate({"cpu": 8}, "free"))
+    puppet.choices = [Resume(0)]
+    bench.end(0, outcome="halted", checkpoint="c1")
+
+    small = Bench(trials=1, workers=2, past=bench.events)
+
+    assert kinds(small.step) == [SessionOpened, AttemptEnded, TrialRequeued, TrialReallocated, TrialLaunched]
+    assert [(start.placement.resources, start.checkpoint) for start in starts(small.step)] == [({"cpu": 1}, "c1")]

@@ -8,7 +8,7 @@ the driver. After the rules of a turn, `_settle` gives free resources away and s
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -575,7 +575,20 @@ class Core:
         try:
             self.experiment.pool.check(self.experiment.request_of(trial))
         except ResourceError as error:
-            self._fail(trial, Failure(kind="resources", message=f"ResourceError: {error}"))
+            first = self.experiment.first_request_of(trial)
+            if trial.request != first and self._could_run(first):
+                # What a scheduler gave it elsewhere it cannot have here; what it asked for itself it can.
+                reason = f"no node can give it what it had; it gets what it asked for at first ({error})"
+                self._emit(TrialReallocated(at=self._now, trial=trial.id, request=dict(first), reason=reason))
+            else:
+                self._fail(trial, Failure(kind="resources", message=f"ResourceError: {error}"))
+
+    def _could_run(self, request: Mapping[str, float]) -> bool:
+        try:
+            self.experiment.pool.check(request)
+        except ResourceError:
+            return False
+        return True
 
     def _end_badly(self, trial: Trial, failure: Failure) -> None:
         if failure.kind == "checkpoint" and trial.checkpoint is not None:

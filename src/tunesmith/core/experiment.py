@@ -83,6 +83,8 @@ class Experiment:
         """Trials whose process was held and has been told to end; it holds no resources any more."""
         self.paused: dict[int, None] = {}
         """Paused trials, in order of their pause."""
+        self.reallocated: dict[int, None] = {}
+        """Trials that are paused only to go on with other resources, in order of that decision."""
         self.workers: dict[int, AttemptStarted] = {}
         """Who runs the live attempts."""
         self.pool = Pool()
@@ -122,6 +124,10 @@ class Experiment:
     def request_of(self, trial: Trial) -> Mapping[str, float]:
         """Return what a trial asks for."""
         return self.request if trial.request is None else trial.request
+
+    def first_request_of(self, trial: Trial) -> Mapping[str, float]:
+        """Return what a trial asked for before a scheduler gave it other resources."""
+        return self.request if trial.first_request is None else trial.first_request
 
     def pending(self) -> Iterator[Trial]:
         """Yield for each distinct request the trial that comes first, lowest number first."""
@@ -282,9 +288,12 @@ class Experiment:
             self._keep(trial, event.checkpoint, msgspec.structs.replace(kept, loss=WORST, score=WORST), is_shared=True)
 
     def _trial_reallocated(self, event: TrialReallocated) -> None:
+        is_going_on = self.trials[event.trial].status is _RUNNING or event.trial in self.reallocated
         trial = self._move(event)
         trial.request, trial.reason = event.request, event.reason
         self._rest(trial)
+        if is_going_on:
+            self.reallocated[trial.id] = None
         if trial.status is Status.PENDING:
             self._enqueue(trial)  # In the queue of its old request it does not wait any more.
 
@@ -354,6 +363,7 @@ class Experiment:
         self.counts[trial.status] -= 1
         self.counts[status] += 1
         trial.status = status
+        self.reallocated.pop(trial.id, None)
         trial.last_at = event.at
         # A bounded story: enough to understand an error, and small at 100,000 trials.
         trial.story = (*trial.story[-7:], type(event).__name__)

@@ -124,6 +124,11 @@ class Pool:
         share = _units(placement.resources["gpu"] / len(placement.gpus)) if placement.gpus else 0
         return all(free.gpus.get(gpu, 0) >= share for gpu in placement.gpus)
 
+    def free_on(self, node: str) -> dict[str, float]:
+        """Return what one node has left."""
+        free = self._nodes.get(node)
+        return {} if free is None else {name: max(0, amount) / _UNIT for name, amount in free.amounts.items()}
+
     def take(self, trial: int, placement: Placement) -> None:
         """Give `placement` to a trial's attempt."""
         self._held[trial] = placement

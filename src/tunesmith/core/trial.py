@@ -114,6 +114,7 @@ class Trial:
         "failure",
         "failures",
         "first_at",
+        "first_request",
         "held",
         "id",
         "interrupted",
@@ -134,6 +135,8 @@ class Trial:
         self.config = config
         self.request = request
         """What it asks for; None: the experiment's default."""
+        self.first_request = request
+        """What it asked for before a scheduler gave it other resources."""
         self.status = Status.PENDING
         self.attempt = 0
         """Number of its newest attempt; 0 before the first."""

@@ -1,5 +1,6 @@
 """When to stop, pause, promote or exploit a trial: one file, one method, one paper."""
 
+from .allocation import DistributeResources, DistributeResourcesToTopJob
 from .asha import ASHAScheduler, AsyncHyperBandScheduler
 from .fifo import FIFOScheduler
 from .hyperband import HyperBandForBOHB, HyperBandScheduler
@@ -10,10 +11,11 @@ from .pb2 import PB2
 from .pbt import PopulationBasedTraining
 from .percentile import PercentileRule
 from .replay import PopulationBasedTrainingReplay
+from .resource_changing import ResourceChangingScheduler
 from .threshold import ThresholdRule
 from .multi_objective import MultiObjectiveASHA
 
-__all__ = ["MultiObjectiveASHA", 
+__all__ = ["DistributeResources", "DistributeResourcesToTopJob", "ResourceChangingScheduler","MultiObjectiveASHA", 
     "ASHAScheduler",
     "AsyncHyperBandScheduler",
     "FIFOScheduler",

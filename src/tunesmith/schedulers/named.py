@@ -15,6 +15,7 @@ from .multi_frequency import MultiFrequencyPBT
 from .pb2 import PB2
 from .pbt import PopulationBasedTraining
 from .percentile import PercentileRule
+from .resource_changing import ResourceChangingScheduler
 from .spelled import built, spelled
 
 _NAMED: dict[str, type[Scheduler]] = {
@@ -32,6 +33,7 @@ _NAMED: dict[str, type[Scheduler]] = {
     "median_stopping_rule": MedianStoppingRule,
     "medianstopping": MedianStoppingRule,
     "percentile": PercentileRule,
+    "resource_changing": ResourceChangingScheduler,
 }
 
 

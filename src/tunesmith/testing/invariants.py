@@ -88,6 +88,7 @@ class Invariants(Stopper):
             self.statuses[trial.id] = trial.status
             assert trial.failures <= self.max_failures + 1
             assert (trial.id in experiment.paused) == (trial.status is Status.PAUSED)
+            assert trial.id not in experiment.reallocated or trial.status is Status.PAUSED
             if trial.status is not Status.RUNNING:
                 self.torn.discard(trial.id)
             elif not trial.is_live and isinstance(event, SessionOpened):
