@@ -10,14 +10,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
+from msgspec.structs import replace
+
 from ..core.events import Config, ExperimentFinished
 from ..core.experiment import Experiment
-from ..core.objective import Objective
+from ..core.objective import WORST, Objective
 from ..core.trial import Status
 from ..errors import ConfigError, TuneError
+from ..schedulers.dominance import hypervolume, non_dominated
 from ..store.reader import ExperimentInfo, JournalReader, fold
 from ..store.summary import TrialRow, trial_row
 from ..text import described, shown
+from .groups import Group, groups
 from .trial_result import TrialResult
 
 SHOWN_TRIALS = 10
@@ -104,8 +108,12 @@ class Results(Sequence[TrialResult]):
     def best(self) -> TrialResult:
         """The trial with the best result that any trial ever had; the earliest of equals.
 
+        With replicates that would be the luckiest run; then it is the representative of `best_group`: its trial whose
+        value is nearest to the group's mean.
+
         Raises:
             TuneError: No result has the metric, or the experiment has none; the message says what was reported.
+            ConfigError: There are several objectives: see `pareto_front`.
         """
         return self.get_best_trial()
 
@@ -113,9 +121,25 @@ class Results(Sequence[TrialResult]):
         """Return the trial with the best result ever; by another metric or mode than the experiment's, if given.
 
         Raises:
-            TuneError: As `best`.
+            TuneError, ConfigError: As `best`.
         """
-        own = Objective(self.metric, self.mode) if self.metric is not None else None
+        objectives = self.objectives
+        if metric is None and len(objectives) > 1:
+            first = objectives[0]
+            names = ", ".join(each.metric for each in objectives)
+            raise ConfigError(
+                f"{self.name} has {len(objectives)} objectives ({names}), so no trial is the best one. "
+                "See results.pareto_front(), or name one: "
+                f"get_best_trial({first.metric!r}, {first.mode!r})."
+            )
+        own = objectives[0] if objectives else None
+        if own is not None and (metric, mode) in ((None, None), (own.metric, None), (own.metric, own.mode)):
+            if len(objectives) == 1 and self.replicates > 1:
+                representative = self.best_group.representative
+                assert representative is not None, "the best group has a replicate that counts"
+                return representative
+        elif metric is not None and mode is None:
+            mode = next((each.mode for each in objectives if each.metric == metric), None)
         if metric is None and own is None:
             raise ConfigError(
                 f"{self.name} was run without a metric. Name one: get_best_trial('accuracy', 'max'). "
@@ -146,11 +170,125 @@ class Results(Sequence[TrialResult]):
             rows = reader.trial_rows(limit=100)
         return sorted({name for row in rows if row.last is not None for name in row.last.metrics})
 
+    # Several objectives.
+
+    @property
+    def objectives(self) -> tuple[Objective, ...]:
+        """What the newest session optimises, each with its `metric` and `mode`."""
+        session = self._info().session
+        if session is None or session.metric is None:
+            return ()
+        return tuple(Objective(*pair) for pair in ((session.metric, session.mode), *session.more_objectives))
+
+    def pareto_front(
+        self, metric: Sequence[str] | None = None, mode: Sequence[str] | str | None = None
+    ) -> list[TrialResult]:
+        """Return the trials that no other trial dominates, by the newest result of each; best first objective first.
+
+        The newest result is what a trial came to, so its `metrics` are that result here, and its `checkpoint` is the
+        newest one. One trial dominates another when it is no worse in any objective and better in one; equal trials are
+        all on the front. A trial whose newest result has no finite number for each objective is not.
+
+        Args:
+            metric: Other objectives than the experiment's, with `mode`.
+            mode: One for each of them, or one for all.
+
+        Raises:
+            ConfigError: There is no objective, or half of one.
+        """
+        return [replaced for _, replaced in self._front(self._objectives(metric, mode))]
+
+    def hypervolume(self, reference: Sequence[float] | Mapping[str, float]) -> float:
+        """Return the volume between the front and a point that is worse than what is wanted: larger is better.
+
+        Args:
+            reference: A value for each objective, in their order or by name. What is not better than it in every
+                objective counts nothing.
+
+        Raises:
+            ConfigError: There is no objective, or not one value for each.
+        """
+        objectives = self._objectives(None, None)
+        names = [each.metric for each in objectives]
+        if isinstance(reference, Mapping) and set(reference) != set(names):
+            raise ConfigError(f"reference={dict(reference)!r}: give a value for each of {', '.join(names)}.")
+        values = [reference[name] for name in names] if isinstance(reference, Mapping) else list(reference)
+        if len(values) != len(names) or not all(isinstance(value, int | float) for value in values):
+            raise ConfigError(f"reference={reference!r}: give {len(names)} numbers, for {', '.join(names)}.")
+        corner = [-value if each.mode == "max" else value for each, value in zip(objectives, values, strict=True)]
+        return hypervolume([losses for losses, _ in self._front(objectives)], corner)
+
+    def _front(self, objectives: tuple[Objective, ...]) -> list[tuple[tuple[float, ...], TrialResult]]:
+        """Return (losses, trial) for each trial on the front."""
+        with self._reader() as reader:
+            rows = reader.trial_rows()
+        points = []
+        for row in rows:
+            if row.last is not None:
+                losses = tuple(objective.loss(row.last) for objective in objectives)
+                if max(losses) < WORST:
+                    points.append((losses, row))
+        front = [points[index] for index in non_dominated([losses for losses, _ in points])]
+        front.sort(key=lambda pair: (pair[0], pair[1].id))
+        return [(losses, self._trial(replace(row, best=row.last, best_checkpoint=None))) for losses, row in front]
+
+    def _objectives(self, metric: Sequence[str] | None, mode: Sequence[str] | str | None) -> tuple[Objective, ...]:
+        if metric is None:
+            objectives = self.objectives
+            if not objectives:
+                raise ConfigError(
+                    f"{self.name} was run without a metric. Name some: pareto_front(['error', 'latency'], 'min'). "
+                    f"Reported: {', '.join(self._reported()) or 'nothing yet'}."
+                )
+            return objectives
+        names = [metric] if isinstance(metric, str) else list(metric)
+        modes = [mode] * len(names) if mode is None or isinstance(mode, str) else list(mode)
+        if None in modes or len(modes) != len(names) or not names:
+            raise ConfigError(f"metric={metric!r}, mode={mode!r}: give one mode for each metric, or one for all.")
+        return tuple(Objective(name, str(each)) for name, each in zip(names, modes, strict=True))
+
+    # Replicates.
+
+    @property
+    def replicates(self) -> int:
+        """How many trials each config has: `run(replicates=...)`."""
+        session = self._info().session
+        return 1 if session is None else session.replicates
+
+    def groups(self) -> list[Group]:
+        """Return one row per config with the mean over its replicates, best first.
+
+        Configs with more replicates that count come first (one that was stopped early may only have been lucky); of
+        those with as many the better mean, then the earlier one.
+
+        Raises:
+            ConfigError: The experiment has no metric.
+        """
+        objectives = self.objectives
+        if not objectives:
+            raise ConfigError(f"{self.name} was run without a metric, so there is nothing to take a mean of.")
+        return groups(self._trials(), self.replicates, objectives[0])
+
+    @property
+    def best_group(self) -> Group:
+        """The config with the best mean, of those with the most replicates that count.
+
+        Raises:
+            TuneError: No replicate counts yet.
+            ConfigError: The experiment has no metric.
+        """
+        best = next(iter(self.groups()), None)
+        if best is None or not best.replicates:
+            raise TuneError(
+                f"no trial of {self.name} has completed with a usable {self.metric!r}, so no config has a mean yet."
+            )
+        return best
+
     # The experiment.
 
     @property
     def metric(self) -> str | None:
-        """What the newest session optimises; None when it has no objective."""
+        """What the newest session optimises, the first of several; None when it has no objective."""
         session = self._info().session
         return None if session is None else session.metric
 
@@ -263,6 +401,26 @@ class Results(Sequence[TrialResult]):
         return f"<div>{html.escape(repr(self))}</div><table><tr>{head}</tr>{''.join(rows)}</table>{more}"
 
     def _best_line(self) -> str:
+        if self.metric is not None and self.replicates > 1:
+            best = next(iter(self.groups()), None)
+            return "" if best is None or not best.replicates else repr(best).strip("<>")
+        line = self._best_trial_line()
+        objectives = self.objectives
+        if not line or len(objectives) < 2:
+            return line
+        size = len(self._front(objectives))
+        others = ", ".join(each.metric for each in objectives)
+        return f"{line} (best {self.metric}; {size} trial{'s' * (size != 1)} on the front of {others})"
+
+    def _best_value(self) -> str:
+        """Return what is best in a few letters, for a cell of a table."""
+        if self.metric is not None and self.replicates > 1:
+            group = next(iter(self.groups()), None)
+            return "" if group is None or group.mean is None else f"mean {self.metric}={shown(group.mean)}"
+        top = self.top(1)
+        return f"{self.metric}={value_of(top[0], self.metric)}" if self.metric and top else ""
+
+    def _best_trial_line(self) -> str:
         top = self.top(1)
         if self.metric is None or not top or top[0]._row.best is None:
             return ""

@@ -30,6 +30,8 @@ class Run:
     """Paths ("a/b") of the parameters that the search varies."""
     searcher: Any = None
     scheduler: Any = None
+    replicates: int = 1
+    """How many trials each config has."""
 
 
 class Callback(ABC):

@@ -12,7 +12,7 @@ from ..core.events import Event, Reported, TrialFailed, TrialRequeued
 from ..core.experiment import Experiment
 from ..text import duration
 from .base import Callback, Run
-from .view import Snapshot, View, best_line, config_line, failure_line, summary_lines
+from .view import Snapshot, View, failure_line, summary_lines
 
 COLOURS = {
     "running": "cyan",
@@ -87,6 +87,7 @@ class PlainDisplay(Display):
         self._status_at = time.monotonic() + STATUS_LINE_EVERY
         self._best_at = 0.0
         self._best: Reported | None = experiment.best.best if experiment.best else None
+        self._line = ""
         self._failures = 0
         past = f", going on after {len(experiment.trials)} trials" if experiment.trials else ""
         self._print(f"{run.name}: results in {run.folder}{past}")
@@ -105,10 +106,13 @@ class PlainDisplay(Display):
     def flush(self, experiment: Experiment) -> None:
         """Print the best trial when it has changed, and a status line when it is time."""
         now = time.monotonic()
-        best = experiment.best
-        if best is not None and best.best is not self._best and now >= self._best_at:
-            self._best, self._best_at = best.best, now + 1.0
-            self._print(f"best so far: {best_line(experiment)}: {config_line(self.view.run, best)}")
+        newest = experiment.best.best if experiment.best is not None else None
+        if (newest is not self._best or self.view.run.replicates > 1) and now >= self._best_at:
+            self._best, self._best_at = newest, now + 1.0
+            line = ": ".join(self.view.best())
+            if line not in (": ", self._line):
+                self._line = line
+                self._print(f"best so far: {line}")
         if now >= self._status_at:
             self._status_at = now + STATUS_LINE_EVERY
             self._print(status_line(self.view.snapshot()))

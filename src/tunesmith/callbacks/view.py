@@ -12,13 +12,16 @@ from ..core.events import Failure
 from ..core.experiment import Experiment
 from ..core.trial import Status, Trial
 from ..layout import trial_folder
-from ..text import duration, flat, printable, shown
+from ..text import duration, printable, shown
 from .base import Run
+from .bests import best_words, config_words
 
 STATUS_ORDER = (Status.RUNNING, Status.PENDING, Status.PAUSED, Status.COMPLETED, Status.STOPPED, Status.FAILED)
 SHOWN_TRIALS = 8
 RATE_WINDOW = 10.0
 """Seconds over which the rate of results is taken."""
+REST = 20
+"""What is best is looked up again when so many times the time has passed that it took: it may take O(trials)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,17 @@ class View:
         self._done_before = _done(experiment)
         self._results: deque[tuple[float, int]] = deque([(self._started, experiment.results)])
         self.last_failure: tuple[int, Failure] | None = None
+        self._best = ("", "")
+        self._best_due = 0.0
+
+    def best(self) -> tuple[str, str]:
+        """Return what is best in one line, and its config; nearly up to date."""
+        before = time.monotonic()
+        if before >= self._best_due:
+            self._best = best_words(self.run, self._experiment)
+            now = time.monotonic()
+            self._best_due = now + REST * (now - before)
+        return self._best
 
     def snapshot(self) -> Snapshot:
         """Return how things stand now."""
@@ -87,6 +101,7 @@ class View:
         if experiment.trials_wanted is not None and done_now >= 2:
             left = seconds / done_now * max(0, experiment.trials_wanted - done)
         shown = [experiment.trials[number] for number in list(experiment.live)[:SHOWN_TRIALS]]
+        best, best_config = self.best()
         failure = ""
         if self.last_failure is not None:
             number, why = self.last_failure
@@ -102,8 +117,8 @@ class View:
             results=experiment.results,
             results_per_second=(experiment.results - before) / (now - then) if now > then else 0.0,
             seconds_left=left,
-            best=best_line(experiment),
-            best_config=config_line(self.run, experiment.best) if experiment.best else "",
+            best=best,
+            best_config=best_config,
             resources=usage_line(experiment),
             running=tuple(self._running(trial) for trial in shown),
             hidden=max(0, len(experiment.live) - len(shown)),
@@ -132,8 +147,11 @@ def summary_lines(run: Run, experiment: Experiment) -> list[tuple[str, str]]:
     lines = [("trials", f"{len(experiment.trials)} in {duration(seconds)}: {counts or 'none'}")]
     if finished is not None and finished.reason != "completed":
         lines.insert(0, (finished.reason.replace("_", " "), finished.message))
-    if experiment.best is not None:
-        lines.append(("best", f"{best_line(experiment)}: {config_line(run, experiment.best)}"))
+    best, config = best_words(run, experiment)
+    if best:
+        lines.append(("best", f"{best}: {config}"))
+    elif experiment.best is not None:
+        lines.append(("best", "none: no replicate has completed"))
     elif experiment.objective is not None and experiment.results:
         reported = sorted({name for trial in experiment.trials[:100] if trial.last for name in trial.last.metrics})
         lines.append(("best", f"none: no result has a usable {experiment.objective.metric!r} (reported: {reported})"))
@@ -167,20 +185,9 @@ def saved_line(experiment: Experiment) -> str:
     )
 
 
-def best_line(experiment: Experiment) -> str:
-    """Return the best trial in one line."""
-    trial, objective = experiment.best, experiment.objective
-    if trial is None or trial.best is None or objective is None:
-        return ""
-    value = shown(trial.best.value(objective.metric))
-    return f"trial {trial.id}, {printable(objective.metric)}={value} at iteration {trial.best.number}"
-
-
 def config_line(run: Run, trial: Trial) -> str:
     """Return what a trial's config has that others may not have: the searched parameters."""
-    values = flat(run.resolve(trial.config))
-    names = [name for name in run.parameters if name in values] or list(values)
-    return ", ".join(f"{printable(name)}={shown(values[name])}" for name in names)
+    return config_words(run, trial.config)
 
 
 def failure_line(failure: Failure) -> str:

@@ -99,6 +99,8 @@ class SessionOpened(Event, frozen=True):
     """With several objectives: (metric, mode) of those after the first."""
     checkpoint_score: tuple[str, str] | None = None
     """(metric, mode) by which checkpoints are kept; None: the objective."""
+    replicates: int = 1
+    """How many trials each config has; the index stands in it, as `replicate`."""
 
 
 class NodesChanged(Event, frozen=True):
