@@ -1,7 +1,11 @@
 import json
 import math
+import os
+import pty
 import random
 import statistics
+import subprocess
+import sys
 
 import pytest
 from click.testing import CliRunner
@@ -201,7 +205,7 @@ def test_the_command_prints_a_row_per_scheduler(file):
     assert head.split() == "scheduler loss regret compute vs. fifo wall clock stopped censored".split()  # noqa: SIM905
     assert [row.split()[0] for row in rows[:3]] == ["fifo", "asha", "median"]
     assert "100.0%" in rows[0]
-    assert rows[-1] == "[..]: 95% interval of the mean over the random orders"
+    assert rows[-1] == "[..] and ±: 95% interval of the mean over the random orders"
 
 
 def test_the_command_says_what_censored_means(tmp_path):
@@ -210,6 +214,36 @@ def test_the_command_says_what_censored_means(tmp_path):
 
     assert [line.split()[0] for line in result.stdout.splitlines()[2:5]] == ["fifo", "asha", "median"]
     assert "censored: 5 of the 30 recorded curves were cut short" in result.stdout
+
+
+def test_a_narrow_terminal_hides_nothing(file):
+    listing = on_a_terminal(
+        "compare", str(file), "--scheduler", "asha(grace_period=3, reduction_factor=3)", "--seeds", "3"
+    )
+
+    assert "simulating fifo: 3 of 3" in listing
+    assert "…" not in listing
+    for word in ("censored", "regret", "100.0%", "factor=3)"):
+        assert word in listing
+
+
+def on_a_terminal(*arguments):
+    """What a command prints on a terminal of 80 columns."""
+    controller, terminal = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "80", "TERM": "xterm", "NO_COLOR": "1"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tunesmith.cli", *arguments], stdout=terminal, stderr=terminal, env=environment
+    )
+    os.close(terminal)
+    printed = b""
+    try:
+        while chunk := os.read(controller, 65536):
+            printed += chunk
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    os.close(controller)
+    assert process.wait() == 0, printed.decode()
+    return printed.decode()
 
 
 def test_the_command_speaks_json(file):

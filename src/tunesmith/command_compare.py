@@ -36,9 +36,9 @@ def show(comparison: Comparison) -> None:
     """Print a comparison: its table, and what its reader must know."""
     screen = Screen()
     screen.say(comparison.title(), "bold")
-    screen.table(comparison.headings, comparison.cells(), right=comparison.headings[1:])
+    screen.table(comparison.headings, comparison.cells(), right=comparison.headings[1:], hides_nothing=True)
     if comparison.seeds > 1:
-        screen.say("[..]: 95% interval of the mean over the random orders", "dim")
+        screen.say("[..] and ±: 95% interval of the mean over the random orders", "dim")
     for note in (comparison.note, *comparison.notes):
         if note:
             screen.say()

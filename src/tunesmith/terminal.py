@@ -67,8 +67,18 @@ class Screen:
                 line = Text.assemble((f"{heading:>{width}}  ", "dim"), (printable(text), style))
                 self._console.print(line, soft_wrap=True)
 
-    def table(self, headings: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-        """Print a table; the columns named in `right` are aligned there."""
+    def table(
+        self,
+        headings: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        right: Sequence[str] = (),
+        hides_nothing: bool = False,
+    ) -> None:
+        """Print a table; the columns named in `right` are aligned there.
+
+        On a narrow terminal all columns but the last are cut short, or wrapped if the table `hides_nothing`.
+        """
         cells = [[printable(cell) for cell in row] for row in rows]
         if self._console is None:
             _print_plainly(headings, cells, right)
@@ -78,9 +88,11 @@ class Screen:
 
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
         for heading in headings:
-            is_last = heading == headings[-1]
             table.add_column(
-                heading, justify="right" if heading in right else "left", no_wrap=not is_last, overflow="ellipsis"
+                heading,
+                justify="right" if heading in right else "left",
+                no_wrap=heading != headings[-1] and not hides_nothing,
+                overflow="fold" if hides_nothing else "ellipsis",
             )
         for row in cells:
             table.add_row(*(Text(cell, STYLES.get(cell.partition(" ")[0], "")) for cell in row))

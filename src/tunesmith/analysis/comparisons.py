@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,12 +20,11 @@ class Estimate:
     low: float | None
     high: float | None
 
-    def shown(self, show: Callable[[float], str] = shown) -> str:
+    def shown(self) -> str:
         """Return it as text: `0.97 [0.95, 0.98]`."""
-        mean = show(self.mean)
         if self.low is None or self.high is None or self.low == self.high:
-            return mean
-        return f"{mean} [{show(self.low)}, {show(self.high)}]"
+            return shown(self.mean)
+        return f"{shown(self.mean)} [{shown(self.low)}, {shown(self.high)}]"
 
     def as_dict(self) -> dict[str, float | None]:
         """Return it as JSON values."""
@@ -151,10 +150,10 @@ class Comparison:
                 row.scheduler,
                 ("" if row.is_exact else "~") + row.estimate("value").shown(),
                 row.estimate("regret").shown(),
-                row.estimate("compute").shown(lambda part: f"{100 * part:.1f}%"),
-                row.estimate("seconds").shown(_time),
-                row.estimate("stopped").shown(_count),
-                row.estimate("censored").shown(_count),
+                _percent(row.estimate("compute")),
+                _time(row.estimate("seconds").mean),
+                _count(row.estimate("stopped").mean),
+                _count(row.estimate("censored").mean),
             ]
             for row in self.rows
         ]
@@ -215,6 +214,11 @@ class Comparison:
         )
         notes = "".join(f"<div>{html.escape(note)}</div>" for note in (self.note, *self.notes) if note)
         return f"<div>{html.escape(self.title())}</div><table><tr>{head}</tr>{rows}</table>{notes}"
+
+
+def _percent(part: Estimate) -> str:
+    half = 0.0 if part.low is None else max(part.mean - part.low, (part.high or 0.0) - part.mean)
+    return f"{100 * part.mean:.1f}%" + (f" ±{100 * half:.1f}" if half else "")
 
 
 def _time(seconds: float) -> str:
