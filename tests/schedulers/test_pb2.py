@@ -61,9 +61,9 @@ def test_the_point_is_near_the_optimum_of_what_was_seen():
 
 def test_it_follows_an_optimum_that_moves():
     # The optimum goes from 0.1 to 0.9; without forgetting it would be looked for in the middle.
-    seen = observed(lambda time, point: -((point[0] - 0.1 - 0.8 * time / 50) ** 2), 200)
+    seen = observed(lambda time, point: -((point[0] - 0.1 - 0.8 * time / 25) ** 2), 100)
 
-    chosen = [best_point(seen, [], 50.0, 1, random.Random(seed))[0] for seed in range(5)]
+    chosen = [best_point(seen, [], 25.0, 1, random.Random(seed))[0] for seed in range(3)]
 
     assert all(value > 0.7 for value in chosen), chosen
 
@@ -116,7 +116,7 @@ def test_its_observations_are_the_gains_of_the_intervals_and_its_configs_stay_in
         assert np.allclose(seen, naive_observations(run.journal, 3))
         clones = [event for event in run.journal if isinstance(event, TrialExploited)]
         assert all(0.1 <= event.config["lr"] <= 0.5 for event in clones)
-        assert len({event.config["lr"] for event in clones}) > len(clones) / 2 > 2  # several may lie at a bound
+        assert len({event.config["lr"] for event in clones}) > 3 < len(clones)
 
 
 def test_what_a_config_has_as_an_int_stays_one_and_missing_keys_are_drawn():
