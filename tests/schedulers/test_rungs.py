@@ -124,16 +124,19 @@ def naive_first(events, mode, factor, max_t=None):
     """The index of the lowest candidate that judges after these events; None while none does."""
     results = [event for event in events if isinstance(event, Reported)]
     base = next((event.number for event in results if max_t is None or event.number <= max_t), None)
+    looks = []
     for k in range(30):
         if base is None or (max_t is not None and base * factor**k > max_t):
-            return None
+            break
         pairs = naive_pairs(events, mode, [base * factor**i for i in range(31)], k, max_t)
         if len(pairs) < 10:
-            return None
-        ranks = [scipy.stats.rankdata([pair[side] for pair in pairs[:10]]) for side in (0, 1)]
-        if min(len(set(r)) for r in ranks) > 1 and np.corrcoef(*ranks)[0, 1] >= 0.5 - 1e-12:
-            return k
-    return None
+            break
+        for count in (10, 20, 40, 80):
+            ranks = [scipy.stats.rankdata([pair[side] for pair in pairs[:count]]) for side in (0, 1)]
+            varies = count <= len(pairs) and min(len(set(r)) for r in ranks) > 1
+            if varies and np.corrcoef(*ranks)[0, 1] >= 0.5 - 1e-12:
+                looks.append((pairs[count - 1][2], k))
+    return min(looks)[1] if looks else None
 
 
 def naive_pairs(events, mode, candidates, k, max_t):
@@ -141,12 +144,12 @@ def naive_pairs(events, mode, candidates, k, max_t):
     if max_t is not None and upper > max_t:
         upper = math.inf  # There is no such candidate; what counts is the end.
     first, last, told, pairs = {}, {}, set(), []
-    for event in events:
+    for index, event in enumerate(events):
         if isinstance(event, Reported):
             time, trial = event.number, event.trial
             reward = naive_reward(event, mode)
             if trial in first and time >= upper and trial not in told and event is not first[trial][1]:
-                pairs.append((first[trial][0], reward))
+                pairs.append((first[trial][0], reward, index))
                 told.add(trial)
             if trial not in first and time >= lower:
                 first[trial] = (reward, event)
@@ -156,7 +159,7 @@ def naive_pairs(events, mode, candidates, k, max_t):
         elif isinstance(event, TrialCompleted) and event.trial in first and event.trial not in told:
             end = last[event.trial]
             if end is not first[event.trial][1]:
-                pairs.append((first[event.trial][0], naive_reward(end, mode)))
+                pairs.append((first[event.trial][0], naive_reward(end, mode), index))
             told.add(event.trial)
     return pairs
 
@@ -239,19 +242,31 @@ def test_trials_that_end_before_the_next_candidate_tell_by_their_end():
     assert ladder.judges(1)
 
 
-def test_a_candidate_whose_ranking_does_not_last_is_passed_over_for_good():
+def test_the_first_candidate_that_is_found_to_predict_is_the_lowest_rung_for_good():
     ladder = Ladder(2, grace_period=None, max_t=None)
     ladder.passed(3, 0)
-    for number in range(10):
-        ladder.learn(1, number, number)
-    assert ladder.first is None, "the lowest candidate is looked at first"
-    for number in range(10):
+    for number in range(12):
         ladder.learn(0, number, -number)
-    for number in range(10, 50):
+    for number in range(10):
+        assert ladder.first is None
+        ladder.learn(1, number, number)
+    for number in range(30):
         ladder.learn(0, number, number)
 
     assert ladder.first == 1
     assert [ladder.next(passed, math.inf) for passed in range(2)] == [3, 6]
+
+
+def test_a_candidate_that_told_nothing_among_few_is_looked_at_again_among_more():
+    ladder = Ladder(2, grace_period=None, max_t=None)
+    ladder.passed(1, 0)
+    for number in range(10):
+        ladder.learn(0, number, 9 - number)  # the fastest ten are much alike
+    assert ladder.first is None
+    for number in range(10, 20):
+        ladder.learn(0, number, number)
+
+    assert ladder.first == 0
 
 
 def test_without_a_bound_rungs_go_up_as_far_as_trials_do():

@@ -43,8 +43,8 @@ class PromotionASHAScheduler(Scheduler):
     next one, a warning says so (`rungs.RankingWatch`).
 
     *Rungs learned from the trials.* With `max_t=None` no trial is ended for its length, and rungs go up without bound
-    (the paper's infinite horizon). With `grace_period=None` the lowest rung is the earliest one of t, t *
-    reduction_factor, ... (t being the time of the very first result) at which the ranking of ten trials predicted
+    (the paper's infinite horizon). With `grace_period=None` the lowest rung is the first one of t, t *
+    reduction_factor, ... (t being the time of the very first result) at which the ranking of trials is found to predict
     their later ranking; until that is known no trial is paused. `rungs.Ladder` says it exactly.
 
     Args:

@@ -44,9 +44,9 @@ class Ladder:
     - The candidates are `t * reduction_factor**k`, with t the time of the first result that any trial reports.
     - A trial that has been at candidate k tells how it ranked later: by its loss at candidate k + 1, or, when it
       completes before, by its last one. What a single result says of both is no news and does not count.
-    - Once `ENOUGH` trials have told, the first so many in the order in which they did, the rank correlation
-      (Spearman's) is taken. If it is at least `PREDICTS`, candidate k is the lowest rung for good; if it is less, or
-      undefined since all are equal, candidate k + 1 is looked at.
+    - When 10 trials have told of a candidate, 20, 40 and so on, the rank correlation (Spearman's) of what all of them
+      told is taken. The first candidate for which it is at least 0.5 is the lowest rung for good. A lower one has been
+      looked at before, and did not predict. (That of equal losses is undefined, and predicts nothing.)
 
     Until then nobody is judged anywhere, so that no selection distorts what is learned.
     """
@@ -60,7 +60,6 @@ class Ladder:
         """Those that are known so far, lowest first; complete where there is a `max_t`."""
         self.first: int | None = None
         """The index of the lowest rung at which trials are judged; None while it is not known."""
-        self._candidate = 0
         self._told: list[list[tuple[float, float]]] = []
         if grace_period is not None:
             self.first = 0
@@ -97,13 +96,12 @@ class Ladder:
         while len(self._told) <= index:
             self._told.append([])
         self._told[index].append((earlier, later))
-        while self._candidate < len(self._told) and len(self._told[self._candidate]) >= ENOUGH:
-            correlation = rank_correlation(self._told[self._candidate][:ENOUGH])
-            if correlation is not None and correlation >= PREDICTS:
-                self.first = self._candidate
-                self._told.clear()
-                return
-            self._candidate += 1
+        if not is_time_to_look(len(self._told[index])):
+            return
+        correlation = rank_correlation(self._told[index])
+        if correlation is not None and correlation >= PREDICTS:
+            self.first = index
+            self._told.clear()
 
     def _begin(self, time: float) -> None:
         if time > 0 and (self._max_t is None or time <= self._max_t):
@@ -132,6 +130,9 @@ class Brackets:
     Raises:
         ConfigError: An argument that makes no sense.
     """
+
+    _remembered = ("_drawn",)
+    """Attributes that only remember answers, and are no state: who compares states leaves them out."""
 
     def __init__(
         self, owner: str, *, max_t: float | None, grace_period: float | None, reduction_factor: float, brackets: int
@@ -209,8 +210,7 @@ class RankingWatch:
         key = (bracket, index)
         pairs = self.pairs.setdefault(key, [])
         pairs.append((earlier, later))
-        looks, rest = divmod(len(pairs), ENOUGH)
-        if rest or looks & (looks - 1) or key in self._warned:
+        if not is_time_to_look(len(pairs)) or key in self._warned:
             return
         correlation = rank_correlation(pairs)
         if correlation is not None and correlation < EXPECTED - 1 / math.sqrt(len(pairs) - 1):
@@ -239,6 +239,12 @@ def described(rungs: Sequence[Rung], brackets: Brackets) -> str:
             name += f", which judge from {ladder.milestones[ladder.first]:g} on"
         lines.append(f"{name}: {shown}")
     return "\n".join(lines)
+
+
+def is_time_to_look(count: int) -> bool:
+    """Whether there are `ENOUGH` of something, twice as many, four times as many and so on."""
+    looks, rest = divmod(count, ENOUGH)
+    return looks > 0 and not rest and not looks & (looks - 1)
 
 
 def rank_correlation(pairs: Sequence[tuple[float, float]]) -> float | None:
