@@ -10,6 +10,7 @@ from ..core.policy import Searcher
 from ..errors import ConfigError
 from ..space.space import Space
 from ..space.variants import Variants
+from .settings import SearcherSettings
 
 if TYPE_CHECKING:
     from ..core.events import Config
@@ -44,7 +45,7 @@ class VariantGenerator(Searcher):
 
 
 @dataclass(frozen=True)
-class BasicVariantGenerator:
+class BasicVariantGenerator(SearcherSettings):
     """The settings of a `VariantGenerator`, given before the space is known: `search_alg=BasicVariantGenerator(...)`.
 
     Args:
@@ -86,3 +87,8 @@ class BasicVariantGenerator:
             points_to_evaluate=self.points_to_evaluate or (),
         )
         return VariantGenerator(variants)
+
+    def trials_wanted(self, searcher: Searcher, num_samples: int) -> int | None:
+        """Return how many variants there are."""
+        assert isinstance(searcher, VariantGenerator), "these settings make no other"
+        return searcher.total

@@ -1,0 +1,35 @@
+"""Searchers by name, as scripts and the command line call them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..errors import ConfigError
+from .bohb import BOHBSearcher
+from .settings import SearcherSettings
+from .variants import BasicVariantGenerator
+
+_NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher]] = {
+    "random": BasicVariantGenerator,
+    "variant_generator": BasicVariantGenerator,
+    "bohb": BOHBSearcher,
+}
+
+
+def searcher_named(name: str, points_to_evaluate: Sequence[Mapping[str, Any]] | None = None) -> SearcherSettings:
+    """Return the default settings of the searcher of that name, with points to try first.
+
+    Raises:
+        ConfigError: No searcher is called so.
+    """
+    settings = _NAMED.get(name.lower())
+    if settings is None:
+        near = difflib.get_close_matches(name.lower(), _NAMED, n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ConfigError(
+            f"searcher={name!r}: there is none of that name.{hint} "
+            f"There are: {', '.join(map(repr, _NAMED))}; or give a tune.Searcher."
+        )
+    return settings(points_to_evaluate=points_to_evaluate)
