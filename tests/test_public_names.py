@@ -9,7 +9,7 @@ import tunesmith
 
 NAMES = """
     ASHAScheduler AsyncHyperBandScheduler BasicVariantGenerator Callback Checkpoint CheckpointConfig CombinedStopper
-    CheckpointUnreadable
+    CheckpointUnreadable StorageError
     DistributeResources DistributeResourcesToTopJob ResourceChangingScheduler
     BOHBSearcher HyperBandForBOHB HyperBandScheduler TuneBOHB
     Comparison CurveTable Simulation compare simulate
@@ -24,6 +24,8 @@ NAMES = """
     ThresholdRule
     PatienceRule
     MultiObjectiveASHA
+    RacingScheduler
+    PASHAScheduler PromotionASHAScheduler TopKScheduler
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn
     quniform randint randn register_trainable report resume run run_experiments sample_from uniform with_parameters
     with_resources

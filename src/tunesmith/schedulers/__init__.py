@@ -2,31 +2,43 @@
 
 from .allocation import DistributeResources, DistributeResourcesToTopJob
 from .asha import ASHAScheduler, AsyncHyperBandScheduler
+from .asha_promotion import PromotionASHAScheduler
 from .fifo import FIFOScheduler
 from .hyperband import HyperBandForBOHB, HyperBandScheduler
 from .median import MedianStoppingRule
 from .multi_frequency import MultiFrequencyPBT
+from .multi_objective import MultiObjectiveASHA
+from .pasha import PASHAScheduler
 from .patience import PatienceRule
 from .pb2 import PB2
 from .pbt import PopulationBasedTraining
 from .percentile import PercentileRule
+from .racing import RacingScheduler
 from .replay import PopulationBasedTrainingReplay
 from .resource_changing import ResourceChangingScheduler
 from .threshold import ThresholdRule
-from .multi_objective import MultiObjectiveASHA
+from .top_k import TopKScheduler
 
-__all__ = ["DistributeResources", "DistributeResourcesToTopJob", "ResourceChangingScheduler","MultiObjectiveASHA", 
+__all__ = [
     "ASHAScheduler",
     "AsyncHyperBandScheduler",
+    "DistributeResources",
+    "DistributeResourcesToTopJob",
     "FIFOScheduler",
     "HyperBandForBOHB",
     "HyperBandScheduler",
     "MedianStoppingRule",
     "MultiFrequencyPBT",
+    "MultiObjectiveASHA",
+    "PASHAScheduler",
     "PB2",
-    "PopulationBasedTraining",
-    "PopulationBasedTrainingReplay",
     "PatienceRule",
     "PercentileRule",
+    "PopulationBasedTraining",
+    "PopulationBasedTrainingReplay",
+    "PromotionASHAScheduler",
+    "RacingScheduler",
+    "ResourceChangingScheduler",
     "ThresholdRule",
+    "TopKScheduler",
 ]

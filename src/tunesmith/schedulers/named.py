@@ -8,21 +8,27 @@ from typing import Any
 from ..core.policy import Scheduler
 from ..errors import ConfigError
 from .asha import ASHAScheduler
+from .asha_promotion import PromotionASHAScheduler
 from .fifo import FIFOScheduler
 from .hyperband import HyperBandScheduler
 from .median import MedianStoppingRule
 from .multi_frequency import MultiFrequencyPBT
+from .pasha import PASHAScheduler
 from .pb2 import PB2
 from .pbt import PopulationBasedTraining
 from .percentile import PercentileRule
 from .resource_changing import ResourceChangingScheduler
 from .spelled import built, spelled
+from .top_k import TopKScheduler
 
 _NAMED: dict[str, type[Scheduler]] = {
     "fifo": FIFOScheduler,
     "asha": ASHAScheduler,
     "async_hyperband": ASHAScheduler,
     "asynchyperband": ASHAScheduler,
+    "asha_promotion": PromotionASHAScheduler,
+    "pasha": PASHAScheduler,
+    "top_k": TopKScheduler,
     "hyperband": HyperBandScheduler,
     "hb_bohb": HyperBandScheduler,
     "bohb": HyperBandScheduler,
