@@ -21,7 +21,14 @@ def test_the_state_diagram_is_the_transition_table():
     assert page == state_diagram.updated(page)
 
 
-PAGES = ["README.md", "docs/tutorial.md", "docs/from_ray_tune.md", "docs/own_scheduler.md", "docs/simulate.md"]
+PAGES = [
+    "README.md",
+    "docs/tutorial.md",
+    "docs/from_ray_tune.md",
+    "docs/own_scheduler.md",
+    "docs/simulate.md",
+    "docs/objectives_and_racing.md",
+]
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -190,7 +190,7 @@ def test_another_number_than_the_runs_is_refused():
 def test_a_test_that_could_never_stop_anything_is_refused_when_the_number_is_known():
     with pytest.raises(ConfigError, match=r"can stop nothing.*p = 0.0625, and alpha allows 0.05"):
         opened(RacingScheduler(test="wilcoxon"), 5)
-    assert RacingScheduler(7, test="wilcoxon").min_replicates == 6
+    assert RacingScheduler(6, test="wilcoxon").min_replicates == 5
     assert RacingScheduler(10, test="wilcoxon").min_replicates == 7
 
 

@@ -63,7 +63,7 @@ class RacingScheduler(Scheduler):
     Args:
         replicates: As in `run(replicates=...)`, which may say it alone.
         test: "paired_t", or "wilcoxon" (the exact signed-rank test), which needs more replicates to be sure: it can
-            stop nothing with fewer than 7 at alpha = 0.05.
+            stop nothing with fewer than 6 at alpha = 0.05.
         alpha: How likely a config that is not worse may be thrown out.
         min_replicates: Judge nobody before so many; by default 3, with "wilcoxon" the fewest that can be sure.
         metric: What to rank by, with `mode`; by default the experiment's.
