@@ -109,7 +109,8 @@ def simulate(
     else:
         compiled = Space(space if space is not None else {})
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
-        chosen_searcher, wanted = _searcher(searcher, compiled, count, None)(seed)
+        objectives = _objectives(metric, mode, chosen_scheduler)
+        chosen_searcher, wanted = _searcher(searcher, compiled, count, None, objectives=objectives)(seed)
         named = metric if isinstance(metric, str) else None
         trials = FollowedTrials(curves, compiled.resolve, metric=named, most_steps=most_steps)
     session = _Session(

@@ -6,8 +6,10 @@ import random
 import pytest
 
 import tunesmith as tune
+from tunesmith.analysis.curve_files import _recordings
 from tunesmith.analysis.curves import Curve, CurveTable
 from tunesmith.core.objective import Objective
+from tunesmith.store.reader import JournalReader, effective_results
 
 ONE = {"config": {"lr": 0.1}, "metrics": {"loss": [0.5, 0.25]}}
 
@@ -224,6 +226,18 @@ def test_a_folder_is_simulated_with_the_times_that_were_recorded(experiment):
     times = {trial.id: trial.elapsed for trial in experiment}
     for trial in found.trials:
         assert trial.seconds == pytest.approx(times[trial.recorded])
+
+
+def test_a_trial_of_a_running_experiment_is_never_taken_for_complete(experiment):
+    with JournalReader(experiment.folder) as reader:
+        events = [event for _, event in reader.events()]
+
+    for end in range(len(events)):
+        for number, recording in enumerate(_recordings(events[:end])[0]):
+            results = effective_results(recording.events)
+            assert recording.status != "completed" or len(results) == 3
+            if results and recording.status == "running":
+                assert experiment[number].status in ("completed", "stopped", "failed")
 
 
 def test_a_folder_of_experiments_says_which_there_are(experiment):

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.events import AttemptEnded, Event, Reported, Suggested, TrialExploited, TrialLaunched
-from ..core.trial import Status
+from ..core.trial import TRANSITIONS
 from ..errors import ConfigError
 from ..store.reader import JournalReader, effective_results
-from .curves import COMPLETED, Curve, CurveTable, Recording, with_json
+from .curves import Curve, CurveTable, Recording, with_json
 
 if TYPE_CHECKING:
     from .results import Results
@@ -180,22 +180,21 @@ def _read_npz(path: Path) -> CurveTable:
 def recorded(results: Results) -> CurveTable:
     """Return the curves of an experiment that has run."""
     with JournalReader(results.folder) as reader:
+        # From one reading, so that a trial of a running experiment is never taken for complete before its last result.
         recordings, most = _recordings(event for _, event in reader.events())
     curves, silent, cut = [], 0, 0
-    for trial in results:
-        recording = recordings.get(trial.id, Recording({}))
+    for number, recording in enumerate(recordings):
         counting = effective_results(recording.events)
         if not counting:
             silent += 1
             continue
         cut += recording.is_cut
-        # What a person reads in place of objects that JSON cannot hold; of a clone its first config.
-        config = recording.config if recording.is_cut else trial.config
-        ended = "cloned" if recording.is_cut else trial.status.value
-        curves.append(_curve(trial.id, config, counting, ended))
+        ended = "cloned" if recording.is_cut else recording.status.value
+        # For people: with text in place of objects that JSON cannot hold.
+        curves.append(_curve(number, results._resolve(recording.config), counting, ended))
     notes = []
     if silent:
-        notes.append(f"{silent} of {len(results)} trials never reported anything and are left out")
+        notes.append(f"{silent} of {len(recordings)} trials never reported anything and are left out")
     if cut:
         notes.append(f"{cut} trials became clones of others; their curves are cut where that happened")
     if not curves:
@@ -213,32 +212,32 @@ def recorded(results: Results) -> CurveTable:
     )
 
 
-def _recordings(events: Iterable[Event]) -> tuple[dict[int, Recording], int]:
+def _recordings(events: Iterable[Event]) -> tuple[list[Recording], int]:
     """Return what the journal says of each trial's curve, and how many attempts ran at once at most."""
-    recordings: dict[int, Recording] = {}
+    recordings: list[Recording] = []
     live, most = set(), 0
     for event in events:
         if isinstance(event, Suggested):
-            for config in event.configs:
-                recordings[len(recordings)] = Recording(config)
+            recordings += [Recording(config) for config in event.configs]
             continue
         number = getattr(event, "trial", None)
         if number is None:
             continue
+        recording = recordings[number]
+        recording.status = TRANSITIONS.get((recording.status, type(event)), recording.status)
         if isinstance(event, TrialLaunched):
             live.add(number)
             most = max(most, len(live))
         elif isinstance(event, AttemptEnded):
             live.discard(number)
-        recording = recordings[number]
-        if isinstance(event, TrialExploited):
+        elif isinstance(event, TrialExploited):
             recording.is_cut = True
         if not recording.is_cut and isinstance(event, Reported | AttemptEnded | TrialLaunched):
             recording.events.append(event)
     return recordings, most
 
 
-def _curve(number: int, config: dict[str, Any], results: list[Reported], status: str) -> Curve:
+def _curve(number: int, config: dict[str, Any], results: list[Reported], ended: str) -> Curve:
     names: dict[str, None] = {}
     for result in results:
         names.update(dict.fromkeys(name for name, value in result.metrics.items() if isinstance(value, _NUMBERS)))
@@ -247,7 +246,6 @@ def _curve(number: int, config: dict[str, Any], results: list[Reported], status:
     metrics = {name: [_number(result.metrics.get(name)) for result in results] for name in names}
     elapsed = [0.0, *(result.elapsed for result in results)]
     seconds = [max(0.0, after - before) for before, after in pairwise(elapsed)]
-    ended = COMPLETED if status == Status.COMPLETED else status
     return Curve(config, metrics, seconds, ended, number)
 
 

@@ -256,6 +256,7 @@ class Recording:
     """What is known of one trial while its journal is read."""
 
     config: dict[str, Any]
+    status: Status = Status.PENDING
     events: list[Any] = field(default_factory=list)
     is_cut: bool = False
     """Whether it has become a clone: what follows is not its config's curve."""

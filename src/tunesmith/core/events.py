@@ -37,7 +37,8 @@ class Placement(msgspec.Struct, frozen=True):
 class Failure(msgspec.Struct, frozen=True):
     """Why an attempt ended badly.
 
-    `kind` is one of: exception, out_of_memory, signal, exit, time_limit, hung, nan, lost, checkpoint, resources.
+    `kind` is one of: exception, out_of_memory, signal, exit, time_limit, hung, nan, lost, checkpoint, resources; in a
+    simulation also censored: its recorded curve ends there.
     """
 
     kind: str
