@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
+from heapq import heappop, heappush
 from typing import Any
 
 from . import arguments
 from .analysis.comparisons import Compared, Comparison, Outcome
 from .analysis.curves import CurveTable
+from .analysis.simulations import Simulation
 from .core.objective import Objective
 from .core.policy import Scheduler
 from .errors import ConfigError
 from .schedulers.fifo import FIFOScheduler
 from .schedulers.named import scheduler_named
-from .simulation import Curves, simulate, table_of
+from .simulation import Curves, drawn, simulate, table_of
 
 FIRST = "fifo"
 """The row that all others are measured by."""
@@ -63,9 +66,11 @@ def compare(
         raise ConfigError(f"no recorded curve has a usable {objective.metric!r}, so there is nothing to compare.")
     seeds = arguments.whole_number("seeds", seeds, at_least=1)
     workers = table.workers or 1 if workers is None else arguments.whole_number("workers", workers, at_least=1)
-    baseline: list[float] = []
-    rows, said = [], dict.fromkeys(table.notes)
-    for label, scheduler in {FIRST: FIFOScheduler(), **_labelled(schedulers, table.longest)}.items():
+    start_delay = arguments.number("start_delay", start_delay, at_least=0)
+    whole = table.seconds + len(table) * start_delay
+    rows = [Compared(FIRST, _to_the_end(table, best, workers, seeds, start_delay), best, objective.mode)]
+    said = dict.fromkeys(table.notes)
+    for label, scheduler in _labelled(schedulers, table.longest).items():
         outcomes = []
         for seed in range(seeds):
             found = simulate(
@@ -77,20 +82,7 @@ def compare(
                 seed=seed,
                 start_delay=start_delay,
             )
-            if label == FIRST:
-                baseline.append(found.compute_seconds)
-            value = found.best_value if found.incumbent else float("nan")
-            outcomes.append(
-                Outcome(
-                    seed=seed,
-                    value=value,
-                    regret=abs(value - best),
-                    compute=found.compute_seconds / baseline[seed] if baseline[seed] else 1.0,
-                    seconds=found.seconds,
-                    stopped=found.stopped_early,
-                    censored=found.censored,
-                )
-            )
+            outcomes.append(_outcome(found, seed, best, whole))
             if not seed:
                 said.update(dict.fromkeys(f"{label}: {word}" for word in found.said))
             if on_progress is not None:
@@ -106,6 +98,34 @@ def compare(
         seeds=seeds,
         notes=tuple(said),
     )
+
+
+def _outcome(found: Simulation, seed: int, best: float, whole: float) -> Outcome:
+    value = found.best_value if found.incumbent else math.nan
+    return Outcome(
+        seed=seed,
+        value=value,
+        regret=abs(value - best),
+        compute=found.compute_seconds / whole if whole else 1.0,
+        seconds=found.seconds,
+        stopped=found.stopped_early,
+        censored=found.censored,
+    )
+
+
+def _to_the_end(table: CurveTable, best: float, workers: int, seeds: int, start_delay: float) -> tuple[Outcome, ...]:
+    """Return what first come, first served finds and costs: all there is. To simulate it would take longest of all."""
+    cut = sum(not curve.is_complete for curve in table)
+    outcomes = []
+    for seed in range(seeds):
+        free = [0.0] * workers
+        for curve in drawn(table, seed):
+            at = heappop(free) + start_delay
+            for seconds in curve.seconds:  # one by one, so that they round as in a simulation
+                at += seconds
+            heappush(free, at)
+        outcomes.append(Outcome(seed, best, 0.0, 1.0, max(free), 0, cut))
+    return tuple(outcomes)
 
 
 def _objective(table: CurveTable, metric: str | None, mode: str | None) -> Objective:
