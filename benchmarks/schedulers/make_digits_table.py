@@ -73,7 +73,19 @@ def main() -> None:
         storage_path=options.results,
         resume="auto",
     )
-    table = tune.CurveTable.from_results(results, metrics=["error"], seconds="seconds")
+    rows = [(trial.config, trial.history) for trial in results]
+    table = tune.CurveTable(
+        [
+            {
+                "config": config,
+                "metrics": {"error": [row["error"] for row in history]},
+                "seconds": [row["seconds"] for row in history],
+            }
+            for config, history in rows
+        ],
+        metric="error",
+        mode="min",
+    )
     table.save(TABLE)
     print(f"{len(results)} curves of {EPOCHS} epochs in {TABLE}: {TABLE.stat().st_size:,} bytes")
 
