@@ -17,6 +17,8 @@ from typing import Any, Protocol
 Losses = tuple[float, ...]
 Member = tuple[Losses, int]
 """A point and its number, which counts the points in order of their arrival."""
+Moving = tuple[list[float], list[float], list[Member]]
+"""Points that move to the next front, side by side: their first losses, their second ones negated, and themselves."""
 
 BEYOND = 2.0
 """Where a loss of inf lies when the finite ones of its front are scaled to [0, 1]."""
@@ -80,16 +82,16 @@ class Fronts:
                 low = middle + 1
             else:
                 high = middle
-        moving: list[Member] = [(losses, self.count)]
+        moving: Moving = ([losses[0]], [-losses[-1]], [(losses, self.count)])
         self.count += 1
         index = low
-        while moving:
+        while moving[2]:
             if index == len(fronts):
                 fronts.append(_PlaneFront() if self._losses == 2 else _SpaceFront())
                 self._sizes.append(0)
-            coming = len(moving)
+            coming = len(moving[2])
             moving = fronts[index].take(moving)
-            self._sizes[index] += coming - len(moving)
+            self._sizes[index] += coming - len(moving[2])
             index += 1
         return low
 
@@ -109,7 +111,7 @@ class Fronts:
 class _Front(Protocol):
     def has_dominator_of(self, losses: Losses) -> bool: ...
 
-    def take(self, coming: list[Member]) -> list[Member]:
+    def take(self, coming: Moving) -> Moving:
         """Take points that nobody here dominates and that do not dominate each other; return those who must leave."""
 
     def members(self) -> list[Member]: ...
@@ -131,17 +133,15 @@ class _PlaneFront:
         index = bisect_right(self._first, losses[0]) - 1
         return index >= 0 and -self._second[index] <= losses[1] and self._members[index][0] != losses
 
-    def take(self, coming: list[Member]) -> list[Member]:
+    def take(self, coming: Moving) -> Moving:
         # Who leaves lies between the first of those that come and the last, and all who lie there leave: each was
         # dominated by one of the front above, and that one came along, or lies outside and is passed by one who came.
-        (first, _), (last, _) = coming[0], coming[-1]
-        low, high = bisect_left(self._first, first[0]), bisect_right(self._second, -last[1])
-        if high <= low or self._members[low][0] == first:
+        first, second, members = coming
+        low, high = bisect_left(self._first, first[0]), bisect_right(self._second, second[-1])
+        if high <= low or self._members[low][0] == members[0][0]:
             low = high = bisect_right(self._first, first[0])
-        leaving = self._members[low:high]
-        self._members[low:high] = coming
-        self._first[low:high] = [losses[0] for losses, _ in coming]
-        self._second[low:high] = [-losses[1] for losses, _ in coming]
+        leaving = self._first[low:high], self._second[low:high], self._members[low:high]
+        self._first[low:high], self._second[low:high], self._members[low:high] = first, second, members
         return leaving
 
     def members(self) -> list[Member]:
@@ -159,14 +159,14 @@ class _SpaceFront:
     def has_dominator_of(self, losses: Losses) -> bool:
         return any(dominates(mine, losses) for mine, _ in self._members)
 
-    def take(self, coming: list[Member]) -> list[Member]:
+    def take(self, coming: Moving) -> Moving:
         staying: list[Member] = []
         leaving: list[Member] = []
         for member in self._members:
-            is_leaving = any(dominates(losses, member[0]) for losses, _ in coming)
+            is_leaving = any(dominates(losses, member[0]) for losses, _ in coming[2])
             (leaving if is_leaving else staying).append(member)
-        self._members = staying + coming
-        return leaving
+        self._members = staying + coming[2]
+        return [], [], leaving
 
     def members(self) -> list[Member]:
         return self._members
