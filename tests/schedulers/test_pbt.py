@@ -146,11 +146,12 @@ class Naive:
             size = len(ranked) // 2
         if not size or trial not in ranked[-size:]:
             return None
-        donors = [
-            each for each in ranked[:size]
-            if self.score[each] > -math.inf and self.experiment.trials[each].checkpoint is not None
-        ]  # fmt: skip
-        return self.draw("exploit", trial).choice(donors) if donors else None
+        donors = [each for each in ranked[:size] if self.score[each] > -math.inf]
+        able = [each for each in donors if self.experiment.trials[each].checkpoint is not None]
+        draw = self.draw("exploit", trial)
+        drawn = [donors[draw.randrange(len(donors))] for _ in range(32)] if able else []
+        found = [each for each in drawn if each in able]
+        return found[0] if found else draw.choice(able) if able else None
 
     def end_generation(self):
         alive = {trial.id for trial in self.experiment.trials} - self.over

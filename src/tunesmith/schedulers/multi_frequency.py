@@ -5,10 +5,11 @@ Source: Doulazmi et al. 2025, "Multiple-Frequencies Population-Based Training".
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..core.events import Config
+from ..core.events import Config, Event, TrialExploited
 from ..core.objective import WORST
 from ..errors import ConfigError
 from .arguments import whole_number
@@ -86,6 +87,8 @@ class MultiFrequencyPBT(PopulationScheduler):
         self.frequencies = tuple(whole_number(self._owner, "frequencies", each, least=1) for each in frequencies)
         if list(self.frequencies) != sorted(set(self.frequencies)):
             raise ConfigError(f"{self._owner}: frequencies={frequencies!r} do not increase. Sort them; each only once.")
+        self._known_steps: dict[int, tuple[str, int | None]] | None = None
+        """What was last found to happen in this generation, while that holds."""
         self._mutations = mutations_of(self._owner, hyperparam_mutations, resample_probability, perturbation_factors)
         if not self._mutations.by_path and custom_explore_fn is None:
             self._warn("no mutations", NO_MUTATIONS)
@@ -105,35 +108,51 @@ class MultiFrequencyPBT(PopulationScheduler):
     def _population_of(self, trial: int) -> int:
         return trial % len(self.frequencies)
 
-    def _plan(self, experiment: Experiment) -> Iterator[tuple[int, Sequence[int], str]]:
+    def observe(self, event: Event, experiment: Experiment) -> None:
+        """Fold one event."""
+        super().observe(event, experiment)
+        if not isinstance(event, TrialExploited):
+            self._known_steps = None  # Clones change nothing of what is to happen to the others.
+
+    def _targets(self, experiment: Experiment) -> list[int]:
         # The worst first: sources are better than what they replace, so each is still what it was when its turn comes.
         steps = self._steps(experiment)
-        for _, trial in reversed(self._ranking):
-            if trial in steps:
-                kind, sources = steps[trial]
-                yield trial, sources, f"{kind} in generation {self._generation}{self._with_value(trial)}"
+        return sorted(steps, key=lambda trial: (self._loss(trial), trial), reverse=True)
 
-    def _steps(self, experiment: Experiment) -> dict[int, tuple[str, list[int]]]:
-        """Return what happens to whom in this generation: trial -> (what, sources that can be cloned)."""
-        steps: dict[int, tuple[str, list[int]]] = {}
+    def _source_of(self, trial: int, experiment: Experiment) -> int | None:
+        return self._steps(experiment)[trial][1]
+
+    def _why(self, trial: int) -> str:
+        step = EXPLOITATION if self._known_steps is None else self._known_steps[trial][0]
+        return f"{step} in generation {self._generation}{self._with_value(trial)}"
+
+    def _steps(self, experiment: Experiment) -> dict[int, tuple[str, int | None]]:
+        """Return what happens to whom in this generation: trial -> (what, the source if it can be cloned)."""
+        if self._known_steps is None:
+            self._known_steps = self._found_steps(experiment)
+        return self._known_steps
+
+    def _found_steps(self, experiment: Experiment) -> dict[int, tuple[str, int | None]]:
+        steps: dict[int, tuple[str, int | None]] = {}
         for population, frequency in enumerate(self.frequencies):
             if self._generation % frequency:
                 continue
             own = [trial for _, trial in self._ranking if self._population_of(trial) == population]
             share = max(len(own) // 4, 1) if len(own) > 1 else 0
             for worst, best in zip(own[len(own) - share :], own[:share], strict=True):
-                steps[worst] = (EXPLOITATION, self._able([best], experiment))
+                steps[worst] = (EXPLOITATION, best if self._able([best], experiment) else None)
             migrants = self._able(
                 (trial for _, trial in self._ranking if self._population_of(trial) != population), experiment
             )
             for trial in own[max(len(own) - 2 * share, share) : len(own) - share]:
                 if migrants and self._loss(migrants[0]) < self._loss(trial):
-                    steps[trial] = (MIGRATION, [migrants.pop(0)])
+                    steps[trial] = (MIGRATION, migrants.popleft())
         return steps
 
-    def _able(self, trials: Any, experiment: Experiment) -> list[int]:
+    def _able(self, trials: Iterable[int], experiment: Experiment) -> deque[int]:
         """Return those that can be cloned."""
-        return [trial for trial in self._with_checkpoint(trials, experiment) if self._loss(trial) < WORST]
+        with_checkpoint = (trial for trial in trials if experiment.trials[trial].checkpoint is not None)
+        return deque(trial for trial in with_checkpoint if self._loss(trial) < WORST)
 
     def _loss(self, trial: int) -> float:
         loss = self._members[trial].loss

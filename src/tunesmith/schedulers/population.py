@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from bisect import bisect_left, insort
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.events import (
@@ -59,6 +59,8 @@ PROGRESS = {
     "episodes_total": "episodes",
 }
 """Times that are known of every checkpoint -> the field of its `Progress`."""
+TRIES = 32
+"""So often a source is drawn, until one has a checkpoint; then those that have one are looked for."""
 
 
 class Member:
@@ -188,14 +190,18 @@ class PopulationScheduler(Scheduler):
     def _learn(self, result: Result, before: float | None, loss: float, experiment: Experiment) -> None:
         """Learn from a judged result: the trial's loss was `before` when the interval began, None if unknown."""
 
-    def _plan(self, experiment: Experiment) -> Iterator[tuple[int, Sequence[int], str]]:
-        """Yield what is to happen to all together: (trial, whom it may be cloned from, why)."""
-        worst = self._quantile_size()
-        for _, trial in self._ranking[len(self._ranking) - worst :][::-1]:
-            sources = self._with_checkpoint(self._donors(worst), experiment)
-            if sources and trial in self._arrived:
-                sources = [self._key(trial, experiment).draw("exploit").choice(sources)]
-            yield trial, sources, self._is_worst(trial, worst)
+    def _targets(self, experiment: Experiment) -> Iterable[int]:
+        """Return who is to become a clone, of all that are judged together, in that order."""
+        size = self._quantile_size()
+        return (trial for _, trial in reversed(self._ranking[len(self._ranking) - size :]))
+
+    def _source_of(self, trial: int, experiment: Experiment) -> int | None:
+        """Return whom one of `_targets` is cloned from; None when nobody can be cloned."""
+        return self._drawn_source(trial, experiment)
+
+    def _why(self, trial: int) -> str:
+        """Return why one of `_targets` is to become a clone."""
+        return self._is_worst(trial)
 
     def _config_of_clone(self, trial: int, source: int, experiment: Experiment) -> Config:
         key = self._key(trial, experiment)
@@ -219,7 +225,7 @@ class PopulationScheduler(Scheduler):
         if self.synch:
             return Pause(f"waits for the others at {self._time_name} {self._target:g}")
         if member.source is not None:
-            return self._exploit(result.trial, member.source, self._is_worst(result.trial, None), experiment)
+            return self._exploit(result.trial, member.source, self._is_worst(result.trial), experiment)
         if self._others_wait(member, experiment):
             return Pause("lets others have its place")
         return CONTINUE
@@ -328,15 +334,11 @@ class PopulationScheduler(Scheduler):
             self._arrived[trial] = None
             return
         member.judged_at = time
-        worst = self._quantile_size()
         place = bisect_left(self._ranking, (loss, trial))
-        if place >= len(self._ranking) - worst:
-            donors = self._donors(worst)
-            sources = self._with_checkpoint(donors, experiment)
-            if sources:
-                member.source = self._key(trial, experiment).draw("exploit").choice(sources)
-            elif donors:
-                self._warn_of_no_checkpoint(donors[0])
+        if place >= len(self._ranking) - self._quantile_size():
+            member.source = self._drawn_source(trial, experiment)
+            if member.source is None:
+                self._warn_of_no_checkpoint()
 
     def _exploited(self, event: TrialExploited, experiment: Experiment) -> None:
         trial, member = experiment.trials[event.trial], self._members[event.trial]
@@ -398,9 +400,11 @@ class PopulationScheduler(Scheduler):
 
     def _evolve(self, experiment: Experiment) -> Choice:
         """Return the next thing to happen to all together; after the last one the first goes on."""
-        for trial, sources, reason in self._plan(experiment):
-            if sources and self._may_evolve(trial, experiment):
-                return Decided(trial, self._exploit(trial, sources[0], reason, experiment))
+        for trial in self._targets(experiment):
+            if self._may_evolve(trial, experiment):
+                source = self._source_of(trial, experiment)
+                if source is not None:
+                    return Decided(trial, self._exploit(trial, source, self._why(trial), experiment))
         for _, trial in self._standing:
             if experiment.is_resumable(experiment.trials[trial]):
                 return Resume(trial, f"generation {self._generation} was judged")
@@ -413,10 +417,8 @@ class PopulationScheduler(Scheduler):
 
     def _end_generation(self, experiment: Experiment) -> None:
         """Begin the next generation: one that was judged goes on."""
-        for trial, sources, _ in self._plan(experiment):
-            if not sources and trial in self._arrived and (donors := self._donors(self._quantile_size())):
-                self._warn_of_no_checkpoint(donors[0])
-                break
+        if any(trial in self._arrived and trial not in self._evolved for trial in self._targets(experiment)):
+            self._warn_of_no_checkpoint()
         furthest = max(self._members[trial].time for trial in self._arrived)
         self._target = max(self._target + self.interval, furthest)
         self._arrived.clear()
@@ -445,12 +447,23 @@ class PopulationScheduler(Scheduler):
         # 1e-9: so that 0.1 of 30 are 3 in spite of rounding.
         return min(math.ceil(count * self.quantile - 1e-9), count // 2)
 
-    def _donors(self, size: int) -> list[int]:
-        """Return the best quantile; without those that have no number to show."""
-        return [trial for loss, trial in self._ranking[:size] if loss < WORST]
+    def _donors(self) -> int:
+        """Return the size of the best quantile, without those that have no number to show."""
+        return min(self._quantile_size(), bisect_left(self._ranking, (WORST, -1)))
 
-    def _with_checkpoint(self, trials: Iterable[int], experiment: Experiment) -> list[int]:
-        return [trial for trial in trials if experiment.trials[trial].checkpoint is not None]
+    def _drawn_source(self, trial: int, experiment: Experiment) -> int | None:
+        """Return a random one of the best quantile that has a checkpoint; None when there is none."""
+        count = self._donors()
+        if not count:
+            return None
+        draw = self._key(trial, experiment).draw("exploit")
+        # Nearly always the first has one, and nothing is done for each of the best.
+        for _ in range(TRIES):
+            source = self._ranking[draw.randrange(count)][1]
+            if experiment.trials[source].checkpoint is not None:
+                return source
+        able = [one for _, one in self._ranking[:count] if experiment.trials[one].checkpoint is not None]
+        return draw.choice(able) if able else None
 
     def _unrank(self, trial: int, member: Member) -> None:
         if member.loss is not None:
@@ -492,9 +505,8 @@ class PopulationScheduler(Scheduler):
             words += changes(experiment.trials[source].config, config, self._objects)
         return Exploit(source, config, "; ".join(words))
 
-    def _is_worst(self, trial: int, size: int | None) -> str:
-        size = self._quantile_size() if size is None else size
-        return f"among the worst {size} of {len(self._ranking)} trials{self._with_value(trial)}"
+    def _is_worst(self, trial: int) -> str:
+        return f"among the worst {self._quantile_size()} of {len(self._ranking)} trials{self._with_value(trial)}"
 
     def _with_value(self, trial: int) -> str:
         loss = self._members[trial].loss
@@ -503,7 +515,11 @@ class PopulationScheduler(Scheduler):
         value = f"{self._ranked_by.value_of(loss):.6g}" if loss < WORST else "no number"
         return f" ({self._ranked_by.metric} {value})"
 
-    def _warn_of_no_checkpoint(self, trial: int) -> None:
+    def _warn_of_no_checkpoint(self) -> None:
+        """Say so, when it is for want of a checkpoint that nobody was cloned."""
+        if not self._donors():
+            return
+        trial = self._ranking[0][1]
         self._warn(
             "no checkpoint",
             f"trial {trial} is among the best and cannot be cloned, as it has no checkpoint. Report one with the "

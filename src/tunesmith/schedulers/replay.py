@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -44,7 +44,7 @@ class PopulationBasedTrainingReplay(Scheduler):
 
     Args:
         source: The earlier experiment's folder or its `Results`; or the schedule itself, a list of (iteration, config).
-        trial: Whose schedule of the experiment; by default that of the best trial.
+        trial: Whose schedule of the experiment, up to its last result; by default what led to the best result of all.
 
     Attributes:
         schedule: (iteration, config), in their order; the first one is at iteration 0.
@@ -147,15 +147,22 @@ def recorded_schedule(folder: Path, trial: int | None) -> list[tuple[int, Config
         ExperimentNotFound: There is no experiment in the folder.
     """
     with JournalReader(folder) as reader:
-        if trial is None:
-            best = reader.best()
-            if best is None:
-                raise ConfigError(f"{folder} has no best trial: no result has its metric. Say whose schedule: trial=0.")
-            trial = best.id
-        elif reader.trial_row(trial) is None:
+        row = reader.best() if trial is None else reader.trial_row(trial)
+        if row is None and trial is None:
+            raise ConfigError(f"{folder} has no best trial: no result has its metric. Say whose schedule: trial=0.")
+        if row is None:
             raise ConfigError(f"{folder} has no trial {trial}.")
-        steps = ancestry((event for _, event in reader.events()), trial)
+        # Not what became of it afterwards: it may be a clone by now, of a line of work that was not its own then.
+        result = row.best if trial is None else row.last
+        steps = ancestry(_up_to(result, (event for _, event in reader.events())), row.id)
     return [(step.iteration, step.config) for step in steps]
+
+
+def _up_to(result: Result | None, events: Iterator[Event]) -> Iterator[Event]:
+    for event in events:
+        yield event
+        if event == result:
+            return
 
 
 def _checked(source: Any) -> list[tuple[int, Config]]:
