@@ -28,6 +28,7 @@ PAGES = [
     "docs/own_scheduler.md",
     "docs/simulate.md",
     "docs/objectives_and_racing.md",
+    "docs/pbt.md",
 ]
 
 
