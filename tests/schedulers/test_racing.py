@@ -23,6 +23,7 @@ from tunesmith.core.policy import ONE_RESULT
 from tunesmith.core.trial import Trial
 from tunesmith.errors import ConfigError
 from tunesmith.schedulers.racing import RacingScheduler
+from tunesmith.testing import check_scheduler
 
 SHAPES = [
     {"count": 5},
@@ -177,9 +178,26 @@ def opened(scheduler, replicates):
     scheduler.observe(SessionOpened(at=0.0, session=1, started=0.0, replicates=replicates), Experiment())
 
 
-def test_without_replicates_there_is_nothing_to_race_over():
-    with pytest.raises(ConfigError, match=r"nothing to race over. Give replicates=5, say, to the run."):
-        opened(RacingScheduler(), 1)
+def a_replicate(draw):
+    return {"replicate": draw.randint(0, 3), "x": draw.random()}
+
+
+@pytest.mark.parametrize("test", ["paired_t", "wilcoxon"])
+def test_whatever_goes_wrong_the_contract_holds(test):
+    check_scheduler(
+        lambda: RacingScheduler(4, test=test, alpha=0.3, min_replicates=2 + (test == "wilcoxon")),
+        draw_config=a_replicate,
+        runs=25,
+        trials=40,
+        longest=4,
+    )
+
+
+def test_without_replicates_nobody_is_stopped():
+    run = Run(RacingScheduler(), 1).play()
+
+    assert run.experiment.finished.reason == "completed"
+    assert not run.stops
 
 
 def test_another_number_than_the_runs_is_refused():

@@ -22,8 +22,8 @@ CONFIDENCE = 0.95
 class Groups:
     """Which trials belong together. Feed it the trials' configs, in the order of their numbers.
 
-    Groups are opened by their replicate 0 and numbered in that order; a later replicate goes to the first group that
-    lacks it. So the j-th trial that is replicate k belongs to group j, in whatever order replicates are mixed.
+    Groups are numbered in the order in which they come; a replicate goes to the first group that lacks it. So the j-th
+    trial that is replicate k belongs to group j, in whatever order replicates are mixed.
 
     Args:
         replicates: How many each config is to have.
@@ -42,9 +42,11 @@ class Groups:
     def add(self, config: Config) -> int:
         """Take the next trial; return its group."""
         replicate = config.get(KEY, 0)
+        if type(replicate) is not int or not 0 <= replicate < len(self.counts):
+            replicate = 0  # somebody's own parameter of that name, in a run without replicates
         group = self.counts[replicate]
         self.counts[replicate] += 1
-        if replicate == 0:
+        if group == len(self.trials):
             self.trials.append([])
         self.trials[group].append(len(self.of_trial))
         self.of_trial.append((group, replicate))

@@ -61,7 +61,7 @@ class RacingScheduler(Scheduler):
     A result costs O(1), the end of a trial a test for each config that is under way.
 
     Args:
-        replicates: As in `run(replicates=...)`, which may say it alone.
+        replicates: As in `run(replicates=...)`, which may say it alone. Without replicates nobody is ever stopped.
         test: "paired_t", or "wilcoxon" (the exact signed-rank test), which needs more replicates to be sure: it can
             stop nothing with fewer than 6 at alpha = 0.05.
         alpha: How likely a config that is not worse may be thrown out.
@@ -184,7 +184,7 @@ class RacingScheduler(Scheduler):
 
     def _open(self, event: SessionOpened) -> None:
         if event.replicates < 2:
-            raise ConfigError("RacingScheduler: there is nothing to race over. Give replicates=5, say, to the run.")
+            return  # Trials that are nobody's replicates have nothing to race over.
         if self._is_given and self.replicates != event.replicates:
             raise ConfigError(
                 f"RacingScheduler: replicates={self.replicates}, but the run has replicates={event.replicates}. "
@@ -225,7 +225,7 @@ class RacingScheduler(Scheduler):
     def _count(self, trial: int, experiment: Experiment) -> None:
         group, replicate = self._groups.of_trial[trial]
         loss = self._losses.pop(trial, WORST)
-        if loss == WORST:
+        if loss == WORST or self.replicates is None:
             return
         counted = self._counted.setdefault(group, {})
         counted[replicate] = loss
