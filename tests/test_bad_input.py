@@ -4,6 +4,7 @@ import datetime
 import math
 import sys
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,8 +93,12 @@ ARGUMENTS = [
     ({"scheduler": tune.ASHAScheduler}, A, "give a tune.Scheduler such as tune.ASHAScheduler(), or its name."),
     ({"scheduler": "asha"}, A, "ASHAScheduler has nothing to rank trials by. Add metric= and mode= to the run."),
     ({"scheduler": "median"}, A, "MedianStoppingRule has nothing to rank trials by."),
-    ({"searcher": "tpe"}, A, "searcher='tpe': give a tune.Searcher, or 'random'."),
-    ({"searcher": tune.BasicVariantGenerator}, A, "give a tune.Searcher, or 'random'."),
+    (
+        {"searcher": "tpe"},
+        A,
+        "searcher='tpe': there is none of that name. There are: 'random', 'variant_generator', 'bohb'",
+    ),
+    ({"searcher": tune.BasicVariantGenerator}, A, "give a tune.Searcher such as tune.BOHBSearcher(), or its name."),
     # When to stop.
     ({"stop": 3}, A, "stop=3 is no stop rule. Give a dict of thresholds"),
     ({"stop": {"accuracy": "high"}}, A, "stop={'accuracy': 'high'}: the value is not a number."),
@@ -151,8 +156,15 @@ ARGUMENTS = [
     ({"name": 3}, A, "name=3: it becomes a folder"),
     ({"name": "\x1b[31mred"}, A, "it becomes a folder"),
     ({"name": "é" * 150}, A, "is longer than 200 bytes"),
-    ({"storage_path": 3}, A, "storage_path=3: give the path of a folder."),
-    ({"storage_path": "s3://bucket/x"}, A, "experiments lie in a folder of this machine; give its path."),
+    ({"storage_path": 3}, A, "storage_path=3: give the path of a folder, or a URL"),
+    ({"storage_path": Path("s3://bucket/x")}, A, "Path() has made one slash of the URL's two. Give it as text."),
+    ({"storage_path": "memory://x"}, A, "memory of one process, which trials and later runs do not share."),
+    ({"storage_path": "nothing://x"}, A, "nothing://x/e: Protocol not known: nothing. Give a URL that fsspec knows"),
+    ({"num_to_keep": 0}, A, "num_to_keep=0: give a whole number of at least 1."),
+    ({"max_checkpoint_bytes": "lots"}, A, "max_checkpoint_bytes='lots': give a number of bytes above 0"),
+    ({"checkpoint_score_order": "min"}, A, "checkpoint_score_order='min' without a metric."),
+    ({"pause": "stop"}, A, "pause='stop': give one of 'end', 'hold'."),
+    ({"pause": "hold"}, A, "keeps the processes of paused trials, and InlineExecutor cannot"),
     ({"storage_path": f"{__file__}/x"}, A, "test_bad_input.py is a file. Give the path of a folder."),
     ({"resume": "yes"}, A, "resume='yes': give False, True or 'auto'"),
     ({"resume": 3}, A, "resume=3: give False, True or 'auto'"),

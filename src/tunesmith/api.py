@@ -11,8 +11,7 @@ import difflib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
 from typing import Any, TypeVar
 
 from . import arguments, invocation
@@ -23,23 +22,27 @@ from .callbacks.files import TrialFiles
 from .callbacks.lost_checkpoints import LostCheckpoints
 from .callbacks.missing_metric import MissingMetric
 from .callbacks.restarts import Restarts
+from .callbacks.upload import Upload
 from .core.engine import Limits
 from .core.objective import Objective
 from .core.policy import Policy, Scheduler, Searcher
+from .core.replicates import KEY
 from .core.resources import checked_request
-from .errors import ConfigError, ExperimentExists, ExperimentNotFound, TrialsFailed
+from .errors import ConfigError, TrialsFailed
 from .executors.base import Executor
-from .layout import JOURNAL
+from .places import DEFAULT_STORAGE, found, place_for
 from .schedulers.fifo import FIFOScheduler
 from .schedulers.named import scheduler_named
+from .schedulers.racing import RacingScheduler
+from .searchers.named import searcher_named
+from .searchers.replicated import replicated
+from .searchers.settings import SearcherSettings
 from .searchers.variants import BasicVariantGenerator, VariantGenerator
 from .session import Plan, drive
 from .space.space import Space
 from .stoppers import as_stopper
-from .store.faults import find_journal
 from .trainables import Bound, Resources, check_trainable, name_of, resolved
 
-DEFAULT_STORAGE = "results"
 P = TypeVar("P", bound=Policy)
 RAY_NAMES = {
     "config": "space",
@@ -58,11 +61,12 @@ def run(
     trainable: Any,
     *,
     space: Mapping[str, Any] | None = None,
-    metric: str | None = None,
-    mode: str | None = None,
+    metric: str | Sequence[str] | None = None,
+    mode: str | Sequence[str] | None = None,
     num_samples: int = 1,
+    replicates: int = 1,
     scheduler: Scheduler | str | None = None,
-    searcher: Searcher | BasicVariantGenerator | str | None = None,
+    searcher: Searcher | SearcherSettings | str | None = None,
     stop: Any = None,
     resources: Resources | None = None,
     time_budget_s: float | timedelta | None = None,
@@ -101,11 +105,15 @@ def run(
         trainable: A function of (config) or (config, reporter), a `Trainable` class, a registered name, or
             "module:function".
         space: What to try: constants, domains (`tune.uniform(...)`), grids, nested as you like.
-        metric: The reported metric to optimise. Needed by most schedulers and for `results.best`.
-        mode: "min" or "max"; needed with `metric`.
+        metric: The reported metric to optimise. Needed by most schedulers and for `results.best`. With a list of them
+            there is no single best, but `results.pareto_front()`.
+        mode: "min" or "max"; needed with `metric`. One for each metric, or one for all.
         num_samples: How many trials; with a grid, how many times the grid. -1 goes on until something stops it.
+        replicates: Try each config so many times, with `config["replicate"]` = 0, 1, ...: once per fold or seed. Then
+            `results.best_group` is the config with the best mean. `tune.RacingScheduler()` saves some of them.
         scheduler: Stops bad trials early: an object such as `tune.ASHAScheduler()`, or "asha", "median", "fifo".
-        searcher: Proposes configs; the default draws from the space and walks its grids.
+        searcher: Proposes configs: an object such as `tune.BOHBSearcher()`, or "random", "bohb". The default draws from
+            the space and walks its grids.
         stop: When a trial has had enough: `{"accuracy": 0.99}` (at or above), a function of (trial_id, result), a
             `Stopper`, or a list of these.
         resources: What a trial needs, `{"cpu": 2, "gpu": 0.5}`, or a function from its config to that. Default: 1 CPU.
@@ -122,7 +130,8 @@ def run(
         reuse_workers: Run trials one after another in the same processes, instead of a fresh process for each.
         executor: "local" (processes on this machine), "inline" (in this process, for debuggers), or an `Executor`.
         name: The experiment's name and folder; default: the trainable's name and the time.
-        storage_path: The folder of all experiments.
+        storage_path: The folder of all experiments, or a URL such as s3://bucket/path (any that fsspec knows): then
+            checkpoints and copies of the journal lie there, and the experiment is worked on in ./results.
         resume: False: a new experiment. "auto": go on with it if it exists. True: it must exist.
         retry_failed: At a resume, try the failed trials again.
         raise_on_failed_trial: Raise `TrialsFailed` at the end if a trial failed.
@@ -156,9 +165,13 @@ def run(
     at_end = arguments.flag("checkpoint_at_end", checkpoint_at_end)
     check_trainable(bound, saves=freq > 0 or at_end)
     chosen_scheduler = _unused(_scheduler(scheduler))
-    objective = _objective(metric, mode, chosen_scheduler)
+    objectives = _objectives(metric, mode, chosen_scheduler)
     compiled = Space(space if space is not None else {})
-    searcher_for = _searcher(searcher, compiled, arguments.sample_count(num_samples), points_to_evaluate)
+    samples = arguments.sample_count(num_samples)
+    searcher_for = _searcher(searcher, compiled, samples, points_to_evaluate, objectives=objectives)
+    count = _replicates(replicates, compiled, chosen_scheduler)
+    if count > 1:
+        searcher_for = replicated(searcher_for, count)
     chosen_executor = _executor(executor, cpus, gpus)
     limits = Limits(
         max_failures=arguments.whole_number("max_failures", max_failures, at_least=-1),
@@ -181,13 +194,16 @@ def run(
     if request_of is not None and isinstance(trial_maker, VariantGenerator):
         request_of(trial_maker.variants.config(0))
     word, retries = _resume_words(resume)
-    folder, is_new = _folder(name, arguments.storage(storage_path), word, bound)
+    place = place_for(name, arguments.storage(storage_path), word, name_of(bound.trainable))
     plan = Plan(
-        folder=folder,
-        is_new=is_new,
+        folder=place.folder,
+        is_new=place.is_new,
+        remote=place.remote,
         bound=bound,
         space=compiled,
-        objective=objective,
+        objective=objectives[0] if objectives else None,
+        more_objectives=objectives[1:],
+        replicates=count,
         searcher_for=searcher_for,
         scheduler=chosen_scheduler,
         stopper=_unused(as_stopper(stop)),
@@ -199,6 +215,7 @@ def run(
             MissingMetric(),
             Restarts(),
             LostCheckpoints(),
+            *([Upload(place.remote)] if place.remote is not None else []),
             *console(arguments.verbosity(verbose)),
             *arguments.callback_list(callbacks),
         ],
@@ -214,7 +231,7 @@ def run(
     )
     raises = arguments.flag("raise_on_failed_trial", raise_on_failed_trial)
     drive(plan)
-    results = Results(folder, resolve=compiled.resolve)
+    results = Results(place.folder, resolve=compiled.resolve)
     if raises and results.num_errors:
         first = results.errors[0]
         raise TrialsFailed(
@@ -225,18 +242,15 @@ def run(
 
 
 def load(folder: str | os.PathLike[str]) -> Results:
-    """Return the results in an experiment's folder: from any process, while it runs or after.
+    """Return the results in an experiment's folder or under its URL: from any process, while it runs or after.
+
+    Of a URL the journal is copied to this user's cache first; checkpoints are, when they are asked for.
 
     Raises:
         ExperimentNotFound: There is no experiment in that folder.
         JournalDamaged: Its journal cannot be trusted; the message says how to go on.
     """
-    path = Path(folder)
-    if not _holds_experiment(path):
-        here = sorted(child.parent.name for child in path.glob(f"*/{JOURNAL}"))
-        hint = f" It holds experiments, though: {', '.join(here[:10])}." if here else ""
-        raise ExperimentNotFound(f"there is no experiment in {path} (no {JOURNAL}).{hint}")
-    return Results(path)
+    return Results(found(folder))
 
 
 def resume(folder: str | os.PathLike[str]) -> None:
@@ -271,12 +285,38 @@ def renamed(ray_names: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
     return renamed_arguments
 
 
+def _objectives(
+    metric: str | Sequence[str] | None, mode: str | Sequence[str] | None, scheduler: Scheduler
+) -> tuple[Objective, ...]:
+    if metric is None or isinstance(metric, str):
+        if mode is not None and not isinstance(mode, str):
+            if metric is None:
+                raise ConfigError(f"mode={mode!r} without metrics. Say which: metric=['error', 'latency'].")
+            raise ConfigError(f"metric={metric!r} is one metric and mode={mode!r} is several. Give one of each.")
+        several: tuple[Objective, ...] | None = getattr(scheduler, "objectives", None)
+        if metric is None and several:
+            return several
+        only = _objective(metric, mode, scheduler)
+        return () if only is None else (only,)
+    if not isinstance(metric, Sequence) or not metric:
+        raise ConfigError(f"metric={metric!r}: give the name of a reported metric, or a list of names.")
+    if mode is None:
+        raise ConfigError(f"metric={metric!r}: is lower or higher better? Add mode='min', or one for each metric.")
+    modes = [mode] * len(metric) if isinstance(mode, str) else list(mode)
+    if len(modes) != len(metric):
+        counts = f"{len(metric)} metrics and {len(modes)} modes"
+        raise ConfigError(f"{counts}: give one mode for each metric, or one for all.")
+    if len(set(map(repr, metric))) < len(metric):
+        raise ConfigError(f"metric={metric!r} names a metric twice.")
+    return tuple(Objective(*pair) for pair in zip(metric, modes, strict=True))
+
+
 def _objective(metric: str | None, mode: str | None, scheduler: Scheduler) -> Objective | None:
     own: Objective | None = getattr(scheduler, "objective", None)
     if metric is None:
         if mode is not None and own is None:
             raise ConfigError(f"mode={mode!r} without a metric. Say which: metric='accuracy'.")
-        if own is None and hasattr(scheduler, "objective"):
+        if own is None and _lacks_objective(scheduler):
             raise ConfigError(
                 f"{type(scheduler).__name__} has nothing to rank trials by. Add metric= and mode= to the run."
             )
@@ -286,6 +326,24 @@ def _objective(metric: str | None, mode: str | None, scheduler: Scheduler) -> Ob
             return own
         raise ConfigError(f"metric={metric!r}: is lower or higher better? Add mode='min' or mode='max'.")
     return Objective(metric, mode)
+
+
+def _lacks_objective(scheduler: Scheduler) -> bool:
+    """Whether it ranks or watches by what the run optimises, having nothing of its own to go by."""
+    takes_one = any(hasattr(scheduler, name) for name in ("objective", "objectives"))
+    return takes_one and not any(getattr(scheduler, name, None) for name in ("objective", "objectives", "metric"))
+
+
+def _replicates(replicates: int, space: Space, scheduler: Scheduler) -> int:
+    count = arguments.whole_number("replicates", replicates, at_least=1)
+    if count == 1 and isinstance(scheduler, RacingScheduler):
+        raise ConfigError("RacingScheduler: there is nothing to race over. Add replicates=5, say, to the run.")
+    if count > 1 and KEY in space.root.children:
+        raise ConfigError(
+            f"the space has a parameter {KEY!r}. With replicates={count} that is where a trial finds the index of its "
+            "replicate; give the parameter another name."
+        )
+    return count
 
 
 def _scheduler(scheduler: Scheduler | str | None) -> Scheduler:
@@ -307,27 +365,33 @@ def _unused(policy: P) -> P:
 
 
 def _searcher(
-    searcher: Searcher | BasicVariantGenerator | str | None,
+    searcher: Searcher | SearcherSettings | str | None,
     space: Space,
     num_samples: int,
     points: Sequence[Mapping[str, Any]] | None,
+    *,
+    objectives: Sequence[Objective] | None = None,
 ) -> Callable[[int], tuple[Searcher, int | None]]:
     if isinstance(points, Mapping | str):
         raise ConfigError(f"points_to_evaluate={points!r}: give a list of dicts, each a part of a config.")
-    if searcher is None or (isinstance(searcher, str) and searcher in ("random", "variant_generator")):
+    if searcher is None:
         searcher = BasicVariantGenerator(points_to_evaluate=points)
+    elif isinstance(searcher, str):
+        searcher = searcher_named(searcher, points)
     elif points is not None:
         raise ConfigError("points_to_evaluate= goes to the searcher when you choose one yourself.")
-    if isinstance(searcher, BasicVariantGenerator):
+    if isinstance(searcher, SearcherSettings):
         settings = searcher
+        if objectives is not None:
+            settings.check(objectives[0] if objectives else None)
 
-        def variants(seed: int) -> tuple[Searcher, int | None]:
+        def bound_to(seed: int) -> tuple[Searcher, int | None]:
             bound = settings.bound_to(space, num_samples, seed)
-            return bound, bound.total
+            return bound, settings.trials_wanted(bound, num_samples)
 
-        return variants
+        return bound_to
     if not isinstance(searcher, Searcher):
-        raise ConfigError(f"searcher={searcher!r}: give a tune.Searcher, or 'random'.")
+        raise ConfigError(f"searcher={searcher!r}: give a tune.Searcher such as tune.BOHBSearcher(), or its name.")
     own = _unused(searcher)
     return lambda seed: (own, None if num_samples < 0 else num_samples)
 
@@ -417,44 +481,3 @@ def _resume_words(resume: bool | str) -> tuple[str, bool]:
     if not isinstance(resume, bool | str) or word not in ("TRUE", "FALSE", "AUTO") or more not in ("", "ERRORED"):
         raise ConfigError(f"resume={resume!r}: give False, True or 'auto'; with retry_failed=True for failed trials.")
     return word, bool(more)
-
-
-def _folder(name: str | None, storage: Path, resume: str, bound: Bound) -> tuple[Path, bool]:
-    """Return the experiment's folder and whether it is a new one."""
-    again = invocation.resumed_folder()
-    if again is not None:
-        # The same command again: each of its experiments that exists goes on.
-        resume = "AUTO"
-        is_unnamed = name is None and again.name.startswith(f"{name_of(bound.trainable)}_")
-        if name == again.name or (is_unnamed and invocation.claim(again)):
-            return again, False
-    if name is None:
-        if resume == "TRUE":
-            raise ConfigError("resume=True: which experiment? Give its name=.")
-        return storage / _new_name(storage, name_of(bound.trainable)), True
-    folder = storage / arguments.experiment_name(name)
-    exists = _holds_experiment(folder)
-    if exists and resume == "FALSE":
-        raise ExperimentExists(
-            f"{folder} already holds an experiment. Go on with it: resume='auto'. A new one: another name=."
-        )
-    if not exists and resume == "TRUE":
-        raise ExperimentNotFound(f"resume=True, but there is no experiment in {folder}. Start one: resume='auto'.")
-    return folder, not exists
-
-
-def _holds_experiment(folder: Path) -> bool:
-    try:
-        find_journal(folder)
-    except ExperimentNotFound:
-        return False
-    return True
-
-
-def _new_name(storage: Path, trainable: str) -> str:
-    first = name = f"{trainable}_{datetime.now().astimezone():%Y-%m-%d_%H-%M-%S}"
-    number = 1
-    while (storage / name).exists():
-        number += 1
-        name = f"{first}_{number}"
-    return name

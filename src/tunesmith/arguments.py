@@ -16,6 +16,7 @@ from typing import Any
 from .callbacks.base import Callback
 from .core.objective import Objective
 from .errors import ConfigError
+from .remote import scheme
 
 LONGEST_NAME = 200
 """Bytes; file systems take 255."""
@@ -140,13 +141,21 @@ def experiment_name(name: Any) -> str:
     return name
 
 
-def storage(path: Any) -> Path:
-    """Return a folder in which experiments can be made, or that can itself be made; it is not made yet."""
-    if not isinstance(path, str | os.PathLike) or not os.fspath(path):
-        raise ConfigError(f"storage_path={path!r}: give the path of a folder.")
+def storage(path: Any) -> Path | str:
+    """Return a URL, or a folder in which experiments can be made, or that can itself be made; it is not made yet."""
+    if not isinstance(path, str | os.PathLike) or not os.fspath(path) or isinstance(os.fspath(path), bytes):
+        raise ConfigError(f"storage_path={path!r}: give the path of a folder, or a URL such as s3://bucket/path.")
     text = os.fspath(path)
-    if isinstance(text, bytes) or "://" in text:
-        raise ConfigError(f"storage_path={text!r}: experiments lie in a folder of this machine; give its path.")
+    kind = scheme(text)
+    if kind in ("file", "local"):
+        text = "/" + text.partition(":")[2].lstrip("/")
+    elif kind == "memory":
+        raise ConfigError(f"storage_path={text!r}: memory of one process, which trials and later runs do not share.")
+    elif kind:
+        if "://" not in text:
+            raise ConfigError(f"storage_path={text!r}: Path() has made one slash of the URL's two. Give it as text.")
+
+        return text.rstrip("/")
     folder = Path(text).expanduser()
     parent = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not parent.is_dir():

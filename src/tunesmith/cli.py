@@ -5,7 +5,6 @@ Exit codes: 0 done; 1 the run it started failed; 2 it could not do what was aske
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +58,7 @@ experiment = click.argument("experiment")
 def main() -> None:
     """Tune hyperparameters: run many trials, stop the bad ones early, read what was found.
 
-    EXPERIMENT is a name under --storage-path (default: ./results), or the path of an experiment's folder.
+    EXPERIMENT is a name under --storage-path (default: ./results), the path of an experiment's folder, or its URL.
 
     \b
     A first experiment, from a function `train(config)` in train.py:
@@ -158,7 +157,8 @@ def show(experiment: str, trial: int | None, limit: int, status: str | None, lin
 def best(
     experiment: str, as_json: bool, checkpoint: bool, metric: str | None, mode: str | None, storage_path: str
 ) -> None:
-    """Print the best config found so far.
+    """Print the best config found so far: with several objectives the trials on the front, with replicates the config
+    with the best mean.
 
     \b
     Examples:
@@ -166,18 +166,10 @@ def best(
       python train.py --config "$(tunesmith best digits --json)"
       cp -r "$(tunesmith best digits --checkpoint)" model
     """
-    from .command_show import show_best
-    from .store.codec import dumps
+    from .command_best import print_best
 
-    trial = found(experiment, storage_path).get_best_trial(metric, mode)
-    if as_json:
-        click.echo(dumps(trial.config).decode())
-    elif checkpoint:
-        if trial.checkpoint is None:
-            raise ConfigError(f"trial {trial.id}, the best one, has no checkpoint: its function reported none.")
-        click.echo(os.fspath(trial.checkpoint))
-    else:
-        show_best(trial)
+    results = found(experiment, storage_path)
+    print_best(results, as_json=as_json, checkpoint=checkpoint, metric=metric, mode=mode)
 
 
 @main.command(short_help="Go on where an experiment stopped.")
@@ -304,6 +296,12 @@ def folder_of(name: str, storage_path: str) -> Path:
     Raises:
         ExperimentNotFound: There is none; the message says which there are.
     """
+    from .remote import scheme
+
+    if scheme(name):
+        from .places import found as found_at
+
+        return found_at(name)
     storage = Path(storage_path).expanduser()
     for folder in (storage / name, Path(name).expanduser()):
         if (folder / JOURNAL).exists() or (folder / f"{JOURNAL}-wal").exists():

@@ -32,8 +32,10 @@ from .core.results import AUTOMATIC
 from .core.trial import Status
 from .errors import ConfigError, ExperimentNotFound, JournalError
 from .layout import JOURNAL
+from .remote import scheme
 from .store.lock import lock_owner
 from .store.reader import ExperimentInfo, JournalReader
+from .store.remote import remote_url
 from .store.requests import StopRequest, write_request
 from .terminal import Screen, ago
 from .text import described, duration, flat, shown
@@ -61,8 +63,7 @@ def _experiment_line(folder: Path) -> tuple[float, list[str]]:
         results = Results(folder)
         info = _info(results)
         started = info.session.started if info.session else 0.0
-        top = results.top(1)
-        best = f"{results.metric}={value_of(top[0], results.metric)}" if results.metric and top else ""
+        best = results._best_value()
         when = ago(started) if started else ""
         return started, [folder.name, _status(folder, info)[0], _counts(results), best, when]
     except JournalError:
@@ -84,6 +85,7 @@ def show_experiment(results: Results, limit: int, status: str | None) -> None:
             "by": f"{session.searcher}, {session.scheduler}" if session else "",
             "started": f"{_when(session.started)} ({ago(session.started)})" if session else "",
             "folder": _short(results.folder),
+            "kept at": remote_url(results.folder) or "",
         }
     )
     if trials:
@@ -143,7 +145,7 @@ def show_trial(results: Results, number: int) -> None:
             "best": f"{metric}={value_of(trial, metric)} at iteration {row.best.number}" if metric and row.best else "",
             "trained": f"{row.number} iterations in {duration(trial.elapsed)}",
             "attempts": str(trial.attempts) if trial.attempts > 1 else "",
-            "checkpoint": _short(Path(trial.checkpoint)) if trial.checkpoint else "",
+            "checkpoint": _location(trial.checkpoint_location),
             "folder": _short(trial.folder),
         }
     )
@@ -206,9 +208,9 @@ def show_best(trial: TrialResult) -> None:
     screen.pairs({**own, "at iteration": str(metrics.get("training_iteration", ""))})
     _titled(screen, "config")
     screen.pairs({name: str(value) for name, value in flat(trial.config).items()})
-    if trial.checkpoint is not None:
+    if trial.checkpoint_location is not None:
         _titled(screen, "checkpoint")
-        screen.say(_short(Path(trial.checkpoint)))
+        screen.say(_location(trial.checkpoint_location))
 
 
 def ask_to_stop(results: Results, number: int | None, now: bool) -> None:
@@ -319,6 +321,12 @@ def _when(wall: float) -> str:
 def _short(path: Path) -> str:
     relative = os.path.relpath(path)
     return relative if not relative.startswith("..") else str(path)
+
+
+def _location(path_or_url: str | None) -> str:
+    if path_or_url is None or scheme(path_or_url):
+        return path_or_url or ""
+    return _short(Path(path_or_url))
 
 
 def _person() -> str:

@@ -19,12 +19,13 @@ from typing import Any
 
 from .analysis.results import Results
 from .analysis.trial_result import TrialResult
-from .api import DEFAULT_STORAGE, load, run
+from .api import load, run
 from .callbacks.base import Callback
 from .core.policy import Scheduler, Searcher
 from .errors import ConfigError, require
 from .invocation import resumed_folder
-from .layout import JOURNAL
+from .places import DEFAULT_STORAGE, exists
+from .remote import scheme
 from .space.json_spec import domains_from_json
 from .trainables import Resources
 
@@ -88,7 +89,8 @@ class Experiment:
             raise ConfigError("repeat= is the earlier name of num_samples=; give one of them.")
         for word, value in (("upload_dir", upload_dir), ("restore", restore)):
             if value:
-                raise ConfigError(f"Experiment({name!r}): {word}={value!r} is not supported.")
+                hint = " Give the URL as storage_path=." if word == "upload_dir" else ""
+                raise ConfigError(f"Experiment({name!r}): {word}={value!r} is not supported.{hint}")
         self.name = name
         self.arguments: dict[str, Any] = {
             "trainable": run,
@@ -246,16 +248,16 @@ def _own_name(storage_path: str | os.PathLike[str], name: str) -> str:
     again = resumed_folder()
     if again is not None:
         return again.name if re.fullmatch(rf"{re.escape(name)}_\d+", again.name) else name
-    folder, number = Path(storage_path).expanduser() / name, 1
-    while (folder / JOURNAL).exists():
+    own, number = name, 1
+    while exists(storage_path, own):
         number += 1
-        folder = folder.with_name(f"{name}_{number}")
+        own = f"{name}_{number}"
     if number > 1:
         warnings.warn(
-            f"there is an experiment {name!r} already; this one is {folder.name!r}. To go on with it: resume=True.",
+            f"there is an experiment {name!r} already; this one is {own!r}. To go on with it: resume=True.",
             stacklevel=3,
         )
-    return folder.name
+    return own
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -364,11 +366,13 @@ class Tuner:
         Raises:
             ExperimentNotFound: There is no experiment in `path`.
         """
+        text = os.fspath(path).rstrip("/")
         folder = load(path).folder
+        storage = text.rpartition("/")[0] if scheme(text) else folder.parent
         tuner = cls(trainable, param_space=param_space, tune_config=tune_config, run_config=run_config)
         tuner._arguments |= {
             "name": folder.name,
-            "storage_path": folder.parent,
+            "storage_path": storage,
             "resume": True,
             "retry_failed": resume_errored,
         }

@@ -70,6 +70,10 @@ class JournalTooNew(JournalError):
     """The journal holds a kind or version of event that this version of Tunesmith does not know."""
 
 
+class StorageError(TuneError):
+    """What lies under a storage URL could not be read or written, after several tries."""
+
+
 class ExecutorError(TuneError):
     """The engine that runs the trials could not be started or was lost."""
 

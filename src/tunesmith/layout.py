@@ -6,6 +6,8 @@ JOURNAL = "journal.db"
 LOCK = "journal.lock"
 DAMAGED = "journal.damaged-"
 """What the damaged journals begin with that a repair has kept."""
+REMOTE = "remote.json"
+"""Says in a working folder which URL the experiment lies under."""
 TRIALS = "trials"
 CHECKPOINTS = "checkpoints"
 FILES_WRITTEN = f"{TRIALS}/.written"
@@ -25,6 +27,11 @@ def checkpoint_folder(trial: int, attempt: int, number: int) -> str:
     A reported directory's contents lie right in it; a reported file lies in it under its own name.
     """
     return f"{trial_folder(trial)}/{CHECKPOINTS}/{attempt}-{number:06d}"
+
+
+def start_folder(trial: int, attempt: int) -> str:
+    """Return where an attempt keeps what it has downloaded to start from. By its name what is left of it is pruned."""
+    return f"{trial_folder(trial)}/{CHECKPOINTS}/.{attempt}-start.tmp"
 
 
 def checkpoint_container(reference: str) -> str:

@@ -6,6 +6,7 @@ acts. So whatever anybody ever saw is in the journal, and whatever was done had 
 
 from __future__ import annotations
 
+import functools
 import signal
 import sys
 import threading
@@ -48,6 +49,7 @@ class Loop:
         run: Run,
         callbacks: Sequence[Callback] = (),
         request_of: Callable[[Config], Mapping[str, float]] | None = None,
+        discards: Callable[[str], None] | None = None,
     ) -> None:
         self.core = core
         self.experiment = core.experiment
@@ -57,6 +59,8 @@ class Loop:
         self._run = run
         self._callbacks = list(callbacks)
         self._request_of = request_of
+        self._discards = discards or functools.partial(discard, run.folder)
+        """Deletes a checkpoint where it is kept."""
         self._flush_at = 0.0
         self._interrupts: list[str] = []
         self._interrupts_seen = 0
@@ -171,7 +175,7 @@ class Loop:
 
     def _discard(self, command: Discard) -> None:
         try:
-            discard(self._run.folder, command.checkpoint)
+            self._discards(command.checkpoint)
         except (OSError, TuneError) as error:
             self._say(f"could not delete the unneeded checkpoint {command.checkpoint}: {error}")
 

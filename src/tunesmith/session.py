@@ -13,7 +13,7 @@ from typing import Any
 from . import __version__, invocation
 from .callbacks.base import Callback, Run
 from .core.engine import Core, Limits, fold
-from .core.events import Config, Event, ExperimentCreated, SessionOpened
+from .core.events import Config, Event, ExperimentCreated, SessionOpened, Suggested
 from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
@@ -27,6 +27,7 @@ from .store.checkpoints import prune
 from .store.faults import damage, has_trials
 from .store.journal import Journal
 from .store.reader import JournalReader
+from .store.remote import RemoteExperiment
 from .trainables import Bound, name_of
 
 
@@ -44,6 +45,8 @@ class Plan:
     scheduler: Scheduler
     stopper: Stopper
     limits: Limits
+    remote: RemoteExperiment | None
+    """What keeps the experiment under a URL, if it lies under one."""
     checkpoint_score: Objective | None
     """What checkpoints are kept by; None: the objective."""
     executor: Executor
@@ -55,16 +58,23 @@ class Plan:
     retry_failed: bool
     worker_options: Mapping[str, Any]
     """Fields of `Job` that go through unchanged."""
+    more_objectives: tuple[Objective, ...] = ()
+    """With several objectives: those after the first."""
+    replicates: int = 1
+    """How many trials each config has."""
 
 
 def drive(plan: Plan) -> None:
     """Run one session of the experiment to its end."""
     experiment = Experiment(plan.objective)
+    if plan.objective is not None:
+        experiment.objectives = (plan.objective, *plan.more_objectives)
     journal = None if plan.is_new else Journal.open(plan.folder)
     try:
         past = [] if journal is None else _past(plan.folder)
         seed = next((event.seed for event in past if isinstance(event, ExperimentCreated)), plan.seed)
         searcher, trials_wanted = plan.searcher_for(seed)
+        _check_replicates(plan, past)
         fold(past, experiment, (searcher, plan.scheduler, plan.stopper))
         loop: Loop | None = None
 
@@ -93,12 +103,19 @@ def drive(plan: Plan) -> None:
                     retry_failed=plan.retry_failed,
                     checkpoint_score=_pair(plan.checkpoint_score),
                     objects={name: plan.space.object_label(name) for name in plan.space.objects},
+                    more_objectives=tuple((each.metric, each.mode) for each in plan.more_objectives),
+                    replicates=plan.replicates,
                 )
             ]
             if journal is None:
                 journal = _new_journal(plan.folder)
             else:
                 journal.summarize(experiment)
+            if plan.remote is not None:
+                plan.remote.note()
+                # Before any trial: who may not write there finds out now, and whoever else comes finds it taken.
+                plan.remote.push(is_running=True)
+                plan.remote.prune(past)
             if past:
                 prune(plan.folder, past)
             else:
@@ -124,9 +141,11 @@ def drive(plan: Plan) -> None:
                     parameters=tuple(plan.space.parameters),
                     searcher=searcher,
                     scheduler=plan.scheduler,
+                    replicates=plan.replicates,
                 ),
                 callbacks=plan.callbacks,
                 request_of=plan.request_of,
+                discards=plan.remote.discard if plan.remote is not None else None,
             )
             loop.drive(opening)
         finally:
@@ -155,6 +174,16 @@ def _past(folder: Path) -> list[Event]:
     return past
 
 
+def _check_replicates(plan: Plan, past: Sequence[Event]) -> None:
+    """Refuse another number of replicates than the trials have: nobody could tell which of them belong together."""
+    before = next((event.replicates for event in reversed(past) if isinstance(event, SessionOpened)), plan.replicates)
+    if before != plan.replicates and any(isinstance(event, Suggested) for event in past):
+        raise ConfigError(
+            f"replicates={plan.replicates}, but the trials of {plan.folder.name} were made with replicates={before}. "
+            f"Go on with {before}, or give a new experiment another name=."
+        )
+
+
 def _job(plan: Plan, seed: int) -> Job:
     return Job(
         trainable=plan.bound.trainable,
@@ -167,6 +196,7 @@ def _job(plan: Plan, seed: int) -> Job:
         saves_when_waiting=plan.scheduler.saves_when_waiting,
         thresholds=dict(plan.stopper.thresholds),
         metric=plan.objective.metric if plan.objective else None,
+        storage=plan.remote.url if plan.remote is not None else "",
         **plan.worker_options,
     )
 

@@ -12,11 +12,14 @@ from ..core.events import Config, Failure, Reported
 from ..core.trial import Status
 from ..errors import require
 from ..layout import trial_folder
+from ..remote import RemoteFolder, joined
 from ..store.reader import JournalReader
+from ..store.remote import remote_url
 from ..store.results import history
 from ..store.summary import TrialRow
 from ..text import described, flat, shown
 from ..worker.checkpoint import Checkpoint
+from ..worker.transfer import fetched
 
 
 class TrialResult:
@@ -67,9 +70,21 @@ class TrialResult:
 
     @property
     def checkpoint(self) -> Checkpoint | None:
-        """Its best kept checkpoint, else its last; None when it has none."""
+        """Its best kept checkpoint, else its last; None when it has none. One under a URL is downloaded first."""
+        reference, url = self._row.best_checkpoint or self._row.checkpoint, remote_url(self._experiment)
+        if reference is None:
+            return None
+        return Checkpoint(
+            self._experiment / reference if url is None else fetched(RemoteFolder(url), self._experiment, reference)
+        )
+
+    @property
+    def checkpoint_location(self) -> str | None:
+        """Where that checkpoint lies: a path, or a URL."""
         reference = self._row.best_checkpoint or self._row.checkpoint
-        return None if reference is None else Checkpoint(self._experiment / reference)
+        if reference is None:
+            return None
+        return joined(remote_url(self._experiment) or str(self._experiment), reference)
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:

@@ -44,6 +44,8 @@ class Job:
     checkpoint_at_end: bool = False
     saves_when_waiting: bool = False
     """For class trainables: save with each result that waits for a verdict."""
+    storage: str = ""
+    """The URL under which checkpoints are kept; "": in the experiment's folder."""
 
 
 class Executor(ABC):

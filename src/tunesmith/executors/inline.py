@@ -262,6 +262,7 @@ def _worker_job(job: Job) -> WorkerJob:
         checkpoint_freq=job.checkpoint_freq,
         checkpoint_at_end=job.checkpoint_at_end,
         saves_when_waiting=job.saves_when_waiting,
+        storage=job.storage,
     )
 
 

@@ -23,6 +23,7 @@ from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Node, Reported
 from ..errors import ConfigError, ExecutorError
 from ..layout import trial_folder
+from ..remote import RemoteFolder
 from ..worker.protocol import Assignment, End, Ended, Go, Report
 from ..worker.wire import LARGE, LIMIT, Alive, Payload, Ping, Ready, Setup, Started, Stop
 from .base import Executor, Job
@@ -99,7 +100,7 @@ class LocalExecutor(Executor):
         self._folder = str(job.folder.absolute())
         self._payload = _packed(job)
         self._setup = Setup(
-            preload=modules_to_preload(job.trainable),
+            preload=modules_to_preload(job.trainable) + (RemoteFolder(job.storage).modules if job.storage else []),
             start_method=self._start_method,
             reuse=job.reuse_workers,
             threads=own_threads,
@@ -337,6 +338,7 @@ def _packed(job: Job) -> tuple[Payload, list[Any]]:
         checkpoint_freq=job.checkpoint_freq,
         checkpoint_at_end=job.checkpoint_at_end,
         saves_when_waiting=job.saves_when_waiting,
+        storage=job.storage,
     )
     return payload, [*of_trainable, *of_parameters, *of_objects]
 

@@ -47,22 +47,9 @@ def prune(experiment_folder: Path, events: Iterable[Event]) -> list[Path]:
         experiment_folder: The experiment's folder.
         events: All events of its journal.
     """
-    keepers: dict[str, set[int]] = {}
-    """Container -> the trials that keep what is in it: a clone keeps what its source has saved."""
-    launched: set[int] = set()
-    for event in events:
-        match event:
-            case TrialLaunched():
-                launched.add(event.trial)
-            case (
-                Reported(checkpoint=str() as reference)
-                | AttemptEnded(checkpoint=str() as reference)
-                | TrialExploited(checkpoint=str() as reference)
-            ):
-                keepers.setdefault(_container_name(reference), set()).add(event.trial)
-            case CheckpointDropped(reason=""):
-                # One that was dropped because it could not be read stays: perhaps only a package is missing.
-                keepers.get(_container_name(event.checkpoint), set()).discard(event.trial)
+    events = list(events)
+    kept = kept_containers(events)
+    launched = {event.trial for event in events if isinstance(event, TrialLaunched)}
     # What a repaired journal no longer knows may be all that is left of it.
     keeps_unknown = any(experiment_folder.glob(f"{DAMAGED}*"))
     pruned = []
@@ -73,7 +60,7 @@ def prune(experiment_folder: Path, events: Iterable[Event]) -> list[Path]:
         for path in sorted(checkpoints.iterdir()):
             name = path.relative_to(experiment_folder).as_posix()
             is_whole = _CONTAINER.fullmatch(name) is not None and not path.is_symlink()
-            if ".tmp" in path.name or (is_whole and not keepers.get(name) and not keeps_unknown):
+            if ".tmp" in path.name or (is_whole and name not in kept and not keeps_unknown):
                 pruned.append(path)
     for path in pruned:
         if path.is_dir() and not path.is_symlink():
@@ -81,6 +68,24 @@ def prune(experiment_folder: Path, events: Iterable[Event]) -> list[Path]:
         else:
             path.unlink()
     return pruned
+
+
+def kept_containers(events: Iterable[Event]) -> set[str]:
+    """Return the folders of the checkpoints that some trial keeps, from all events of a journal."""
+    keepers: dict[str, set[int]] = {}
+    """Container -> the trials that keep what is in it: a clone keeps what its source has saved."""
+    for event in events:
+        match event:
+            case (
+                Reported(checkpoint=str() as reference)
+                | AttemptEnded(checkpoint=str() as reference)
+                | TrialExploited(checkpoint=str() as reference)
+            ):
+                keepers.setdefault(_container_name(reference), set()).add(event.trial)
+            case CheckpointDropped(reason=""):
+                # One that was dropped because it could not be read stays: perhaps only a package is missing.
+                keepers.get(_container_name(event.checkpoint), set()).discard(event.trial)
+    return {container for container, trials in keepers.items() if trials}
 
 
 def _container_name(reference: str) -> str:

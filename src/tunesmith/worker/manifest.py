@@ -43,10 +43,17 @@ def decoded(data: bytes) -> Manifest:
     """
     try:
         found = json.loads(data)
-        files = {str(name): (int(size), int(crc)) for name, (size, crc) in found["files"].items()}
-        return Manifest(files, [str(name) for name in found["folders"]])
+        files = {_inner(name): (int(size), int(crc)) for name, (size, crc) in found["files"].items()}
+        return Manifest(files, [_inner(name) for name in found["folders"]])
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"its {MANIFEST} cannot be read") from error
+
+
+def _inner(name: str) -> str:
+    """Return a path that leads nowhere but into the folder; it may come from a place that others can write to."""
+    if not name or name.startswith("/") or ".." in name.split("/") or (os.sep != "/" and os.sep in name):
+        raise ValueError(name)
+    return name
 
 
 def write(folder: Path) -> Manifest:

@@ -261,6 +261,7 @@ class Worker:
             checkpoint_freq=payload.checkpoint_freq,
             checkpoint_at_end=payload.checkpoint_at_end,
             saves_when_waiting=payload.saves_when_waiting,
+            storage=payload.storage,
         )
 
     def _leave(self) -> None:

@@ -11,16 +11,18 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointUnreadable, TuneError
 from . import functions, manifest, trainable
-from .checkpoint import size_of
 from .failure import Diagnosis, diagnosed
 from .protocol import Assignment, Channel, Ended
 from .seeds import set_seeds
-from .session import Session, TrialHalted, active
+from .session import NOTHING, Session, TrialHalted, active
 from .trainable import Trainable
+
+if TYPE_CHECKING:
+    from ..remote import RemoteFolder
 
 ERROR_FILE = "error.txt"
 
@@ -37,6 +39,8 @@ class WorkerJob:
     time_attr: str = "training_iteration"
     thresholds: Mapping[str, float] = field(default_factory=dict)
     metric: str | None = None
+    storage: str = ""
+    """The URL under which checkpoints are kept; "": in the experiment's folder."""
     checkpoint_freq: int = 0
     checkpoint_at_end: bool = False
     saves_when_waiting: bool = False
@@ -61,6 +65,11 @@ class Runner:
         self.job = job
         self._kept: Trainable | None = None
         self._reporter_position: str | None = None
+        self._remote: RemoteFolder | None = None
+        if job.storage:
+            from ..remote import RemoteFolder  # only where it is needed
+
+            self._remote = RemoteFolder(job.storage)
 
     def run(self, assignment: Assignment, channel: Channel) -> Ended:
         """Run an attempt; return how it ended."""
@@ -75,8 +84,9 @@ class Runner:
         Raises:
             KeyboardInterrupt: A person interrupted this very process.
         """
-        job, session = self.job, Session(self.job, assignment, channel)
+        job, session = self.job, Session(self.job, assignment, channel, self._remote)
         try:
+            session.fetch_checkpoint()
             _check_checkpoint(session)
             set_seeds(job.seed, assignment.trial, assignment.attempt)
             config = with_objects(assignment.config, job.objects)
@@ -86,15 +96,23 @@ class Runner:
                 else:
                     self._run_function(config, session)
                     saved = None
+            stored = NOTHING if saved is None else session.stored(saved)
         except KeyboardInterrupt:
             self.close()
             raise
         except BaseException as error:  # noqa: BLE001  the edge of user code
             self.close()
             return self._ended_by(error, session)
-        size = 0 if saved is None else size_of(session.folder, saved)
-        ending = session.ending or "done"
-        return Ended(assignment.trial, assignment.attempt, ending, checkpoint=saved, checkpoint_bytes=size)
+        finally:
+            session.release_checkpoint()
+        return Ended(
+            assignment.trial,
+            assignment.attempt,
+            session.ending or "done",
+            checkpoint=stored.reference,
+            checkpoint_bytes=stored.size,
+            checkpoint_failure=stored.failure,
+        )
 
     def close(self) -> None:
         """Free the kept object. The runner may be used again."""

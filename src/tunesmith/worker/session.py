@@ -6,6 +6,7 @@ A session numbers the results, counts the trial's time, and stands still where t
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -15,13 +16,14 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ReportError, TuneError
-from ..layout import checkpoint_container, checkpoint_folder
+from ..errors import ReportError, StorageError, TuneError
+from ..layout import checkpoint_container, checkpoint_folder, start_folder
 from .checkpoint import Checkpoint, commit, size_of
 from .metrics import NUMBER_KINDS, normalised
 from .protocol import Assignment, Channel, End, Go, Report
 
 if TYPE_CHECKING:
+    from ..remote import RemoteFolder
     from .runner import WorkerJob
 
 COUNTED_BY_US = ("training_iteration", "time_total_s", "trial_id")
@@ -75,14 +77,31 @@ class Context:
         return self.experiment
 
 
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What became of a checkpoint that was saved."""
+
+    reference: str | None = None
+    """None when it could not be stored."""
+    size: int = 0
+    failure: str = ""
+
+
+NOTHING = Stored()
+
+
 class Session:
     """One running attempt as its user's code sees it.
 
     Reports may come from any thread of the process; they are taken one at a time.
     """
 
-    def __init__(self, job: WorkerJob, assignment: Assignment, channel: Channel) -> None:
+    def __init__(
+        self, job: WorkerJob, assignment: Assignment, channel: Channel, remote: RemoteFolder | None = None
+    ) -> None:
         self.assignment = assignment
+        self._remote = remote
+        """Where checkpoints are kept, if that is not the experiment's folder."""
         self.channel = channel
         self.experiment = job.experiment
         self.metric = job.metric
@@ -133,14 +152,64 @@ class Session:
     @property
     def checkpoint(self) -> Checkpoint | None:
         """What the attempt starts from."""
-        reference = self.assignment.checkpoint
-        return None if reference is None else Checkpoint(self.folder / reference)
+        reference, container = self.assignment.checkpoint, self.checkpoint_container
+        if reference is None or container is None:
+            return None
+        return Checkpoint(container / reference[len(checkpoint_container(reference)) :].lstrip("/"))
 
     @property
     def checkpoint_container(self) -> Path | None:
         """The folder that holds all of `checkpoint`."""
-        reference = self.assignment.checkpoint
-        return None if reference is None else self.folder / checkpoint_container(reference)
+        assignment = self.assignment
+        if assignment.checkpoint is None:
+            return None
+        container = self.folder / checkpoint_container(assignment.checkpoint)
+        if self._remote is None:
+            return container
+        return self.folder / start_folder(assignment.trial, assignment.attempt) / container.name
+
+    def fetch_checkpoint(self) -> None:
+        """Download what the attempt starts from, if it lies elsewhere.
+
+        Raises:
+            CheckpointUnreadable: It is not there, or not whole.
+            StorageError: The storage cannot be reached.
+        """
+        container = self.checkpoint_container
+        if self._remote is None or container is None or self.assignment.checkpoint is None:
+            return
+        from . import transfer  # only where it is needed
+
+        self.release_checkpoint()
+        transfer.download(self._remote, checkpoint_container(self.assignment.checkpoint), container)
+
+    def release_checkpoint(self) -> None:
+        """Delete what this attempt, or an earlier one that was killed, has downloaded to start from."""
+        if self._remote is not None and self.assignment.checkpoint is not None:
+            import shutil
+
+            for folder in (self.folder / start_folder(self.assignment.trial, 0)).parent.glob(".*-start.tmp"):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def stored(self, saved: str) -> Stored:
+        """Bring a checkpoint that lies in its place in the experiment's folder to where checkpoints are kept."""
+        size = size_of(self.folder, saved)
+        if self._remote is None:
+            return Stored(saved, size)
+        import shutil
+
+        from . import transfer
+
+        container = checkpoint_container(saved)
+        try:
+            transfer.upload(self._remote, self.folder, container)
+        except StorageError as error:
+            message = f"tunesmith: the checkpoint of result {self.number} was not stored; the trial goes on. {error}"
+            print(message, file=sys.stderr, flush=True)
+            return Stored(failure=str(error))
+        finally:
+            shutil.rmtree(self.folder / container, ignore_errors=True)
+        return Stored(saved, size)
 
     def checkpoint_folder(self, number: int) -> str:
         """Return the reference for the checkpoint of result `number`."""
@@ -180,12 +249,13 @@ class Session:
             if "timesteps_total" in flat or "episodes_total" in flat:
                 self._keep_totals(flat)
             self.number = number
-            size = 0
-            if saved is not None:
+            stored = NOTHING if saved is None else self.stored(saved)
+            if stored.reference is not None:
                 self.checkpoint_number = number
-                size = size_of(self.folder, saved)
-            assignment = self.assignment
-            self.channel.send(Report(assignment.trial, assignment.attempt, number, flat, elapsed, saved, waits, size))
+            trial, attempt = self.assignment.trial, self.assignment.attempt
+            checkpoint = stored.reference
+            report = Report(trial, attempt, number, flat, elapsed, checkpoint, waits, stored.size, stored.failure)
+            self.channel.send(report)
             if done:
                 self.ending = "done"
                 raise TrialHalted

@@ -65,6 +65,7 @@ class Payload(Message, frozen=True):
     checkpoint_freq: int
     checkpoint_at_end: bool
     saves_when_waiting: bool
+    storage: str = ""
 
 
 class Stop(Message, frozen=True):
