@@ -82,6 +82,14 @@ def test_a_scheduler_of_several_objectives_gives_them_to_the_run(quiet):
     assert "go on)" in results.stopped[0].reason
 
 
+def test_a_mistyped_second_objective_is_said_early(quiet):
+    with pytest.warns(RuntimeWarning, match="no result so far has a usable 'latencies', and all rank worst") as caught:
+        results = tune.run(train, space=SPACE, metric=["error", "latencies"], mode="min", **quiet)
+
+    assert len(caught) == 1
+    assert results.pareto_front() == []
+
+
 def test_resumed_objectives_are_those_of_the_newest_session(quiet):
     given = {**quiet, "name": "again", "resume": "auto"}
     tune.run(train, space=SPACE, metric="error", mode="min", **given)
