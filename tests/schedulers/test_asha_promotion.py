@@ -56,6 +56,7 @@ class Naive:
             self.milestones.append(own)
         self.rungs = [{milestone: [] for milestone in own} for own in self.milestones]
         self.status, self.alive, self.promoted, self.paused = {}, set(), {}, []
+        self.reached = {}
         self.wanted = self.seed = None
         self.exhausted = False
 
@@ -72,8 +73,7 @@ class Naive:
 
     def highest(self, trial):
         """The highest rung where the trial is recorded; None if nowhere."""
-        reached = [m for m, records in self.rungs[self.bracket(trial)].items() if trial in [r[2] for r in records]]
-        return max(reached, default=None)
+        return max(self.reached.get(trial, ()), default=None)
 
     def see(self, event):
         match event:
@@ -90,8 +90,9 @@ class Naive:
                 reward = (value if self.mode == "max" else -value) if is_number else -math.inf
                 for milestone in self.milestones[self.bracket(event.trial)]:
                     rung = self.rungs[self.bracket(event.trial)][milestone]
-                    if milestone <= self.time(event) and event.trial not in [r[2] for r in rung]:
+                    if milestone <= self.time(event) and milestone not in self.reached.get(event.trial, ()):
                         rung.append((reward, -len(rung), event.trial))
+                        self.reached.setdefault(event.trial, []).append(milestone)
             case TrialLaunched() | TrialContinued():
                 if self.status[event.trial] == "paused":
                     self.promoted[event.trial] = self.highest(event.trial)

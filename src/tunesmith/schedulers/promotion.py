@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from ..core.events import Event, Reported, Result, SessionOpened, TrialCompleted
+from ..core.events import Event, Reported, Result, SessionOpened, TrialCompleted, TrialStopped
 from ..core.objective import Objective
 from ..core.policy import CONTINUE, FOREVER, NEW, WAIT, Choice, Complete, Decided, Decision, Pause, Resume, Stop
 from .arguments import objective_of, time_of
@@ -45,6 +45,8 @@ class Promotions:
         self._end = FOREVER if brackets.max_t is None else brackets.max_t
         self._climbers = Climbers(self._changed)
         self._rungs: list[list[PromotionRung]] = [[] for _ in range(len(brackets))]
+        self._drawn: dict[int, int] = {}
+        """The brackets of trials that have yet to come to a rung: drawing costs more than all the rest of a result."""
 
     def observe(self, event: Event, experiment: Experiment) -> None:
         """Record the rungs that a result reaches, and who waits at them."""
@@ -52,8 +54,10 @@ class Promotions:
             self._rank_by(objective_of(self._owner, self.objective, experiment), experiment)
             self._record(event, experiment)
             return
-        if type(event) is TrialCompleted:
-            self._learn_from_end(event.trial, experiment)
+        if type(event) is TrialCompleted or type(event) is TrialStopped:
+            self._drawn.pop(event.trial, None)
+            if type(event) is TrialCompleted:
+                self._learn_from_end(event.trial, experiment)
         elif type(event) is SessionOpened and self.ranked_by is not None:
             self._rank_by(self.objective or experiment.objective or self.ranked_by, experiment)
         self._climbers.observe(event, experiment)
@@ -76,7 +80,7 @@ class Promotions:
         """Return the next rung; after the last one `max_t`, or forever."""
         climber = self._climbers.known.get(trial.id)
         if climber is None:
-            return self._brackets.ladders[self._brackets.draw(trial.id, experiment.seed)].next(0, self._end)
+            return self._brackets.ladders[self._bracket_of(trial.id, experiment)].next(0, self._end)
         ladder = self._brackets.ladders[climber.bracket]
         # One that stands at a rung and yet runs was started again after an interruption: it pauses where it can.
         return ladder.next(climber.passed, self._end) if climber.is_free else ladder.milestones[climber.passed - 1]
@@ -159,6 +163,10 @@ class Promotions:
         self._climbers.reset(experiment)  # Losses of another metric, of an earlier session, compare with nothing.
         self._rungs = [[] for _ in range(len(self._brackets))]
 
+    def _bracket_of(self, trial: int, experiment: Experiment) -> int:
+        known = self._drawn.get(trial)
+        return self._brackets.draw(trial, experiment.seed) if known is None else known
+
     def _changed(self, climber: Climber) -> None:
         self._rungs[climber.bracket][climber.passed - 1].update(climber)
 
@@ -168,12 +176,15 @@ class Promotions:
             return
         assert self.ranked_by is not None
         known = self._climbers.known.get(result.trial)
-        bracket = self._brackets.draw(result.trial, experiment.seed) if known is None else known.bracket
+        bracket = self._bracket_of(result.trial, experiment) if known is None else known.bracket
         ladder = self._brackets.ladders[bracket]
         before, earlier = (0, 0.0) if known is None else (known.passed, known.loss)
         passed = ladder.passed(time, before)
         if passed == before:
+            if known is None:
+                self._drawn[result.trial] = bracket
             return
+        self._drawn.pop(result.trial, None)
         loss = self.ranked_by.loss(result)
         rungs = self._rungs[bracket]
         while len(rungs) < passed:

@@ -159,7 +159,6 @@ class Brackets:
                     f"{owner}: brackets={brackets}: only the first {most} have a rung up to max_t={self.max_t:g}. "
                     f"Use at most brackets={most}, or a smaller grace_period."
                 )
-        self._drawn: dict[int, int] = {}
         # Softmax over the numbers of rungs; the largest is subtracted, so that nothing overflows.
         sizes = [len(ladder.milestones) for ladder in self.ladders]
         self._weights = [math.exp(size - sizes[0]) for size in sizes]
@@ -178,12 +177,8 @@ class Brackets:
         """Return the trial's bracket."""
         if self._count == 1:
             return 0
-        known = self._drawn.get(trial)
-        if known is None:
-            # Keyed by the trial's number: the order in which trials arrive does not matter.
-            known = generator(seed, "bracket", trial).choices(range(self._count), self._weights)[0]
-            self._drawn[trial] = known  # drawing costs more than all the rest of a result
-        return known
+        # Keyed by the trial's number: the order in which trials arrive does not matter.
+        return generator(seed, "bracket", trial).choices(range(self._count), self._weights)[0]
 
 
 class RankingWatch:
