@@ -29,6 +29,7 @@ PAGES = [
     "docs/simulate.md",
     "docs/objectives_and_racing.md",
     "docs/pbt.md",
+    "docs/checkpoints.md",
 ]
 
 

@@ -59,6 +59,7 @@ class RemoteExperiment:
         self.url = url
         self._files = RemoteFolder(url)
         self._unneeded: list[str] = []
+        self._has_pushed = False
         self._lock = threading.Lock()
 
     def state(self) -> RemoteState | None:
@@ -148,13 +149,24 @@ class RemoteExperiment:
                     is_running=is_running,
                     heard_at=time.time(),
                 )
+                self._check_not_taken_over(state)
                 self._files.put(snapshot, [JOURNAL], "")
                 self._files.write(STATE, msgspec.json.encode(state))
+                self._has_pushed = True
                 self._files.delete(*map(checkpoint_container, unneeded))
                 unneeded = []
             finally:
                 self._unneeded = unneeded + self._unneeded
                 shutil.rmtree(snapshot, ignore_errors=True)
+
+    def _check_not_taken_over(self, mine: RemoteState) -> None:
+        """Refuse to write over what another driver writes: it took this one for dead after a long silence, say."""
+        there = self.state() if self._has_pushed else None
+        if there is not None and (there.host, there.pid) != (mine.host, mine.pid):
+            raise StorageError(
+                f"{self.url} has been taken over by process {there.pid} on {there.host}; what this one does from now "
+                f"on is in {self.folder} alone. Stop one of them."
+            )
 
     def discard(self, reference: str) -> None:
         """Delete a checkpoint once a journal without it has been copied to the URL."""
