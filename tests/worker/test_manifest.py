@@ -43,7 +43,7 @@ def test_only_who_reads_all_of_it_sees_other_contents(folder):
     [
         b"", b"{", b"[]", b"\xff", b'{"files": 3, "folders": []}', b'{"files": {"a": 3}, "folders": []}',
         b'{"files": {"a": [1]}, "folders": []}', b'{"files": {}}',
-        *(json.dumps({"files": {name: [1, 1]}, "folders": []}).encode() for name in ("../a", "/etc/a", "", "a/../../b")),
+        *(json.dumps({"files": {name: [1, 1]}, "folders": []}).encode() for name in ("../a", "/a", "", "a/../../b")),
         b'{"files": {}, "folders": ["../a"]}',
     ],
 )  # fmt: skip
