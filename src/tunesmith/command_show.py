@@ -35,7 +35,7 @@ from .layout import JOURNAL
 from .remote import scheme
 from .store.lock import lock_owner
 from .store.reader import ExperimentInfo, JournalReader
-from .store.remote import remote_url
+from .store.remote import copied_state, remote_url
 from .store.requests import StopRequest, write_request
 from .terminal import Screen, ago
 from .text import described, duration, flat, shown
@@ -250,6 +250,9 @@ def _status(folder: Path, info: ExperimentInfo) -> tuple[str, str]:
     owner = lock_owner(folder)
     if owner is not None:
         return "running", f"process {owner.pid} on {owner.host}" if owner.pid else ""
+    copied = copied_state(folder)
+    if copied is not None and copied.is_alive:
+        return "running", f"process {copied.pid} on {copied.host}, as of {ago(copied.heard_at)}"
     if info.finished is None:
         return "died", f"its process ended without notice; go on: tunesmith resume {_short(folder)}"
     message = info.finished.message

@@ -130,6 +130,7 @@ def _copied(url: str) -> Path:
     if here is None or here.age != there.age:
         (folder / JOURNAL).unlink(missing_ok=True)
         remote.pull()
+    remote.note(there)
     return folder
 
 

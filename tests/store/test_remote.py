@@ -1,4 +1,4 @@
-"""An experiment's copies under a URL; here a folder's, for on S3 the same lies there (see ../test_remote.py)."""
+"""An experiment's copies under a URL; here a folder's, for on S3 the same lies there (see ../test_storage_url.py)."""
 
 import json
 import os

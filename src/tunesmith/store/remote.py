@@ -46,6 +46,12 @@ class RemoteState(msgspec.Struct, frozen=True, kw_only=True):
     """Wall-clock time, seconds since 1970 (UTC)."""
 
     @property
+    def is_alive(self) -> bool:
+        """Whether somebody drives the experiment, as far as one can know from here."""
+        is_dead = self.host == socket.gethostname() and _is_dead(self.pid)
+        return self.is_running and time.time() - self.heard_at <= SILENT_AFTER and not is_dead
+
+    @property
     def age(self) -> tuple[int, int]:
         """Of two copies the one with the higher age is the newer one."""
         return self.session, self.last_seq
@@ -89,11 +95,7 @@ class RemoteExperiment:
             JournalLocked: Somebody does, or did until a moment ago.
         """
         silent = time.time() - state.heard_at
-        if (
-            not state.is_running
-            or silent > SILENT_AFTER
-            or (state.host == socket.gethostname() and _is_dead(state.pid))
-        ):
+        if not state.is_alive:
             return
         raise JournalLocked(
             f"{self.url} is driven by process {state.pid} on {state.host}, heard of {max(0.0, silent):.0f} s ago. "
@@ -126,10 +128,11 @@ class RemoteExperiment:
             shutil.rmtree(snapshot, ignore_errors=True)
         self.note()
 
-    def note(self) -> None:
-        """Write down in the working folder which URL it belongs to."""
+    def note(self, state: RemoteState | None = None) -> None:
+        """Write down in the folder which URL it belongs to; in one that only shows a copy also what the URL says."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.folder / REMOTE).write_text(json.dumps({"url": self.url}) + "\n", encoding="utf-8")
+        found = {"url": self.url} if state is None else {"url": self.url, "state": msgspec.to_builtins(state)}
+        (self.folder / REMOTE).write_text(json.dumps(found) + "\n", encoding="utf-8")
 
     def push(self, *, is_running: bool) -> None:
         """Copy the journal as it now is to the URL; then delete there what it no longer needs. Safe from any thread.
@@ -200,6 +203,15 @@ def remote_url(folder: Path) -> str | None:
             f"{folder / REMOTE} cannot be read ({type(error).__name__}): under which URL does the experiment lie? "
             "Delete the file and run with the same storage_path= and resume='auto'."
         ) from error
+
+
+def copied_state(folder: Path) -> RemoteState | None:
+    """Return what the URL of a folder that only shows a copy said when it was copied; None for any other folder."""
+    try:
+        found = json.loads((folder / REMOTE).read_text(encoding="utf-8"))
+        return msgspec.convert(found["state"], RemoteState)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _snapshot(folder: Path, target: Path) -> None:

@@ -168,9 +168,13 @@ def test_a_run_leaves_its_checkpoints_and_journal_at_the_url_and_another_process
     assert done.stdout.splitlines() == [
         f"completed [1, 2, 3, 4, 5, 6] {location}", "['.checkpoint.json', 'ballast', 'deep']"
     ]  # fmt: skip
-    command = [sys.executable, "-m", "tunesmith.cli", "show", f"s3://{bucket}/runs/e", "0"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "500"})
-    assert location in shown.stdout
+    assert location in show(f"s3://{bucket}/runs/e", "0")
+
+
+def show(*arguments):
+    command = [sys.executable, "-m", "tunesmith.cli", "show", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "500"})
+    return " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("trainable", [function, Class])
@@ -245,10 +249,7 @@ def test_an_upload_that_fails_costs_a_checkpoint_and_not_the_trial(bucket, capfd
     assert said[0].endswith("goes on from trials/00000/checkpoints/1-000003.")
     printed = Path("results/e/trials/00000/stderr").read_text()
     assert "tunesmith: the checkpoint of result 4 was not stored; the trial goes on. s3://" in printed
-    shown = subprocess.run(
-        [sys.executable, "-m", "tunesmith.cli", "show", "e", "0"], capture_output=True, text=True, check=True
-    )
-    assert "checkpoint of iteration 4 not stored" in " ".join(shown.stdout.split())
+    assert "checkpoint of iteration 4 not stored" in show("e", "0")
 
 
 class ClonesTheFirst(tune.Scheduler):
@@ -313,6 +314,8 @@ def test_a_driver_that_was_killed_is_taken_over_from_the_url(bucket, monkeypatch
     monkeypatch.chdir("there")  # another machine
     with pytest.raises(tune.JournalLocked, match=rf"s3://{bucket}/runs/e is driven by process {driver.pid} on"):
         run(bucket, function, resume="auto")
+    shown = show(f"{url}/e")
+    assert f"running, process {driver.pid} on {socket.gethostname()}, as of " in shown
     driver.send_signal(signal.SIGKILL)
     driver.wait()
     done = subprocess.run([sys.executable, "../driven.py", url, "8"], capture_output=True, text=True)
