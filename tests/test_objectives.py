@@ -82,6 +82,16 @@ def test_a_scheduler_of_several_objectives_gives_them_to_the_run(quiet):
     assert "go on)" in results.stopped[0].reason
 
 
+@pytest.mark.parametrize("executor", ["inline", "local"])
+def test_text_for_a_second_objective_is_refused_where_it_is_reported(quiet, executor):
+    def wordy(config):
+        tune.report(error=1.0, latency="fast")
+
+    results = tune.run(wordy, **TWO, **{**quiet, "executor": executor})
+
+    assert "metric 'latency' is what the experiment optimises, so it must be one number" in results[0].error.message
+
+
 def test_a_mistyped_second_objective_is_said_early(quiet):
     with pytest.warns(RuntimeWarning, match="no result so far has a usable 'latencies', and all rank worst") as caught:
         results = tune.run(train, space=SPACE, metric=["error", "latencies"], mode="min", **quiet)

@@ -196,6 +196,7 @@ def _job(plan: Plan, seed: int) -> Job:
         saves_when_waiting=plan.scheduler.saves_when_waiting,
         thresholds=dict(plan.stopper.thresholds),
         metric=plan.objective.metric if plan.objective else None,
+        more_metrics=tuple(each.metric for each in plan.more_objectives),
         storage=plan.remote.url if plan.remote is not None else "",
         **plan.worker_options,
     )

@@ -169,6 +169,11 @@ def test_what_cannot_be_recorded_is_refused_with_its_name_and_what_to_do(metrics
     assert message in str(raised.value)
 
 
+def test_each_of_several_objectives_must_be_a_number():
+    with pytest.raises(ReportError, match="metric 'latency' is what the experiment optimises"):
+        normalised({"error": 0.5, "latency": "fast"}, "error", "latency")
+
+
 @pytest.mark.parametrize("value", [1, 0.5, True, math.nan, None, np.float32(1)])
 def test_the_objective_may_be_any_number_or_none(value):
     assert "acc" in normalised({"acc": value, "note": "text"}, "acc")

@@ -38,6 +38,8 @@ class Job:
     """A report also waits once one of these metrics has reached its value."""
     metric: str | None = None
     """The objective: a report whose value for it is not a number is refused in the user's own frame."""
+    more_metrics: tuple[str, ...] = ()
+    """With several objectives: the others, for which the same holds."""
     reuse_workers: bool = False
     checkpoint_freq: int = 0
     """For class trainables: save after each so many steps; 0 never."""

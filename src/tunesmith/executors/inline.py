@@ -259,6 +259,7 @@ def _worker_job(job: Job) -> WorkerJob:
         time_attr=job.time_attr,
         thresholds=job.thresholds,
         metric=job.metric,
+        more_metrics=job.more_metrics,
         checkpoint_freq=job.checkpoint_freq,
         checkpoint_at_end=job.checkpoint_at_end,
         saves_when_waiting=job.saves_when_waiting,

@@ -335,6 +335,7 @@ def _packed(job: Job) -> tuple[Payload, list[Any]]:
         time_attr=job.time_attr,
         thresholds={name: float(value) for name, value in job.thresholds.items()},
         metric=job.metric,
+        more_metrics=job.more_metrics,
         checkpoint_freq=job.checkpoint_freq,
         checkpoint_at_end=job.checkpoint_at_end,
         saves_when_waiting=job.saves_when_waiting,

@@ -25,12 +25,12 @@ _MANY_KEYS = 1_000
 NUMBER_KINDS = (float, int, bool)
 
 
-def normalised(metrics: Any, metric: str | None = None) -> dict[str, Any]:
+def normalised(metrics: Any, *objectives: str | None) -> dict[str, Any]:
     """Return `metrics` as a new flat dict of JSON values; nan and inf stay as they are.
 
     Args:
         metrics: A mapping; mappings inside it are flattened, their keys joined by "/".
-        metric: The objective's name; its value must be a number, or None for "no value this time".
+        *objectives: The objectives' names; the value of each must be a number, or None for "no value this time".
 
     Raises:
         ReportError: Something in it cannot be recorded; the message names the key, the type and what to do.
@@ -45,7 +45,8 @@ def normalised(metrics: Any, metric: str | None = None) -> dict[str, Any]:
         )
     flat: dict[str, Any] = {}
     _flatten(metrics, "", flat, 1)
-    _check_objective(flat, metric)
+    for objective in objectives:
+        _check_objective(flat, objective)
     _check_size(flat)
     return flat
 

@@ -258,6 +258,7 @@ class Worker:
             time_attr=payload.time_attr,
             thresholds=payload.thresholds,
             metric=payload.metric,
+            more_metrics=payload.more_metrics,
             checkpoint_freq=payload.checkpoint_freq,
             checkpoint_at_end=payload.checkpoint_at_end,
             saves_when_waiting=payload.saves_when_waiting,

@@ -39,6 +39,7 @@ class WorkerJob:
     time_attr: str = "training_iteration"
     thresholds: Mapping[str, float] = field(default_factory=dict)
     metric: str | None = None
+    more_metrics: tuple[str, ...] = ()
     storage: str = ""
     """The URL under which checkpoints are kept; "": in the experiment's folder."""
     checkpoint_freq: int = 0

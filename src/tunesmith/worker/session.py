@@ -105,6 +105,7 @@ class Session:
         self.channel = channel
         self.experiment = job.experiment
         self.metric = job.metric
+        self._more_metrics = job.more_metrics
         self.time_attr = job.time_attr
         self.thresholds = tuple(job.thresholds.items())
         self._folder = os.path.abspath(assignment.experiment_folder)  # noqa: PTH100  user code may change directory
@@ -233,7 +234,7 @@ class Session:
         with self._lock:
             if self.ending:
                 raise TrialHalted
-            flat = normalised(metrics, self.metric)
+            flat = normalised(metrics, self.metric, *self._more_metrics)
             if "training_iteration" in flat or "time_total_s" in flat or "trial_id" in flat:
                 self._drop_fields_counted_by_us(flat)
             if "timesteps_this_iter" in flat or "episodes_this_iter" in flat:

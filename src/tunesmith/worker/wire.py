@@ -66,6 +66,7 @@ class Payload(Message, frozen=True):
     checkpoint_at_end: bool
     saves_when_waiting: bool
     storage: str = ""
+    more_metrics: tuple[str, ...] = ()
 
 
 class Stop(Message, frozen=True):
