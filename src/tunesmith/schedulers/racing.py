@@ -54,9 +54,11 @@ class RacingScheduler(Scheduler):
 
     *How sure.* A config is looked at after `min_replicates`, and again after each further one but the last, when
     nothing is left to save. Each look may err with probability `alpha` divided by the number of looks (Bonferroni), so
-    that a config as good as a given incumbent is thrown out with probability `alpha` at most. There is no correction
-    for the number of configs (of a hundred that are as good as the best, `alpha` * 100 may be lost; as good ones stay),
-    nor for the incumbent's luck in being the best of many. The paired t test takes differences for normal.
+    that a config as good as a given incumbent is thrown out with probability `alpha` at most. That is no bound for a
+    config in a race: the incumbent has been lucky in being the best of many, and there is no correction for their
+    number. In simulated races of 8 configs that were all the same, each was out with probability 0.16 (5 replicates,
+    alpha = 0.05), which costs nothing, since as good ones stay; where the best one was better by the spread of its
+    replicates, it was lost in 2 races of 400. The paired t test takes differences for normal.
 
     A result costs O(1), the end of a trial a test for each config that is under way.
 
@@ -64,7 +66,7 @@ class RacingScheduler(Scheduler):
         replicates: As in `run(replicates=...)`, which may say it alone. Without replicates nobody is ever stopped.
         test: "paired_t", or "wilcoxon" (the exact signed-rank test), which needs more replicates to be sure: it can
             stop nothing with fewer than 6 at alpha = 0.05.
-        alpha: How likely a config that is not worse may be thrown out.
+        alpha: How likely a config that is as good as a given one may be thrown out; see above.
         min_replicates: Judge nobody before so many; by default 3, with "wilcoxon" the fewest that can be sure.
         metric: What to rank by, with `mode`; by default the experiment's.
         mode: "min" or "max".
