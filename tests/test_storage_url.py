@@ -300,6 +300,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.heavy
 def test_a_driver_that_was_killed_is_taken_over_from_the_url(bucket, monkeypatch):
     Path("driven.py").write_text(DRIVEN)
     url = f"s3://{bucket}/runs"

@@ -46,8 +46,10 @@ class RemoteFolder:
     def _opened(self) -> tuple[Any, str]:
         feature = f"a storage_path of {scheme(self.url)}://"
         fsspec = require("fsspec", feature=feature, extra="s3" if scheme(self.url) == "s3" else "remote")
+        # Others hand such an argument on to whatever they connect by; they are told to forget, each time.
+        options = {"use_listings_cache": False} if scheme(self.url) in OBJECT_STORES else {}
         try:
-            system, path = fsspec.core.url_to_fs(self.url, use_listings_cache=False, skip_instance_cache=True)
+            system, path = fsspec.core.url_to_fs(self.url, skip_instance_cache=True, **options)
         except ImportError as error:
             extra = "tunesmith[s3]" if scheme(self.url) == "s3" else f"fsspec[{scheme(self.url)}]"
             raise MissingExtra(f"{feature} needs another package ({error}): pip install '{extra}'") from error
@@ -100,6 +102,7 @@ class RemoteFolder:
     def names(self, under: str) -> list[str]:
         """Return the names of all files under a name."""
         system, root = self._opened
+        system.invalidate_cache()
         try:
             found = self._tried(f"list {under}", lambda: system.find(f"{root}/{under}"))
         except FileNotFoundError:

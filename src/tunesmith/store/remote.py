@@ -141,7 +141,8 @@ class RemoteExperiment:
             StorageError: It cannot be reached, or not be written to.
         """
         with self._lock:
-            unneeded, self._unneeded = self._unneeded, []
+            # Only those that this snapshot knows of; more may be added by the loop meanwhile.
+            count = len(self._unneeded)
             snapshot = self.folder / _SNAPSHOT
             try:
                 _snapshot(self.folder, snapshot)
@@ -156,10 +157,9 @@ class RemoteExperiment:
                 self._files.put(snapshot, [JOURNAL], "")
                 self._files.write(STATE, msgspec.json.encode(state))
                 self._has_pushed = True
-                self._files.delete(*map(checkpoint_container, unneeded))
-                unneeded = []
+                self._files.delete(*map(checkpoint_container, self._unneeded[:count]))
+                del self._unneeded[:count]
             finally:
-                self._unneeded = unneeded + self._unneeded
                 shutil.rmtree(snapshot, ignore_errors=True)
 
     def _check_not_taken_over(self, mine: RemoteState) -> None:
