@@ -99,6 +99,10 @@ class Fronts:
         """Return how many points each front has, best front first."""
         return list(self._sizes)
 
+    def size(self, index: int) -> int:
+        """Return how many points a front has."""
+        return self._sizes[index]
+
     def before(self, index: int) -> int:
         """Return how many points lie in better fronts."""
         return sum(self._sizes[:index])

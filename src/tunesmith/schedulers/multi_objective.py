@@ -172,10 +172,10 @@ class MultiObjectiveASHA(Scheduler):
         room = -(-rung.count * denominator // numerator)
         better = rung.before(front)
         if better < room:
-            members = rung.members(front)
-            if self._is_among_the_first(members, room - better):
+            size = rung.size(front)
+            if size <= room - better or self._is_among_the_first(rung.members(front), room - better):
                 return ""
-            where = f"in front {front + 1}, of which {room - better} of {len(members)} by its {self.ranking} go on"
+            where = f"in front {front + 1}, of which {room - better} of {size} by its {self.ranking} go on"
         else:
             where = f"in front {front + 1}; {better} are in better ones"
         values = ", ".join(
@@ -189,8 +189,6 @@ class MultiObjectiveASHA(Scheduler):
 
     def _is_among_the_first(self, members: list[tuple[Losses, int]], room: int) -> bool:
         """Return whether the newest of a front's members is among the `room` that go on."""
-        if len(members) <= room:
-            return True
         points = [losses for losses, _ in members]
         newest = len(points) - 1
         order = epsilon_net(points, room) if self.ranking == "epsilon_net" else hypervolume_order(points)[:room]
