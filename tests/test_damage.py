@@ -1,5 +1,6 @@
 """Checkpoints that are damaged or gone when a trial is to go on from them, with real processes."""
 
+import os
 import pickle
 import shutil
 import subprocess
@@ -96,10 +97,11 @@ DAMAGES = {
 @pytest.mark.parametrize("damage", DAMAGES, ids=lambda damage: damage.__name__)
 @pytest.mark.parametrize("trainable", [function, Class])
 def test_a_trial_whose_checkpoint_is_damaged_falls_back_one_and_says_so(tmp_path, capfd, trainable, damage):
-    run(tmp_path, trainable)
+    arguments = {} if trainable is function or damage is truncate else {"executor": "inline", "cpus": None}
+    run(tmp_path, trainable, **arguments)
     damage(tmp_path / "e" / "trials/00000/checkpoints/1-000004")
     capfd.readouterr()
-    results = run(tmp_path, trainable, resume=True, retry_failed=True)
+    results = run(tmp_path, trainable, resume=True, retry_failed=True, **arguments)
 
     assert results[0].status == "completed"
     assert [row["state"] for row in results[0].history] == [1, 2, 3, 4, 5, 6]
@@ -110,14 +112,17 @@ def test_a_trial_whose_checkpoint_is_damaged_falls_back_one_and_says_so(tmp_path
     [line] = [line for line in capfd.readouterr().err.splitlines() if "cannot be read" in line]
     assert line.startswith("tunesmith: trial 0: the checkpoint trials/00000/checkpoints/1-000004 cannot be read: it")
     assert line.endswith("When it is started again, it goes on from trials/00000/checkpoints/1-000003.")
-    shown = show(tmp_path)
-    assert "checkpoint dropped" in shown
-    assert "it goes on from trials/00000/checkpoints/1-000003" in " ".join(shown.split())
 
 
-def show(tmp_path):
+def test_the_story_of_a_trial_tells_of_its_damaged_checkpoint(tmp_path):
+    run(tmp_path, function)
+    truncate(tmp_path / "e" / "trials/00000/checkpoints/1-000004")
+    run(tmp_path, function, resume=True, retry_failed=True)
     command = [sys.executable, "-m", "tunesmith.cli", "show", str(tmp_path / "e"), "0"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, env={"COLUMNS": "1000"}).stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env={**os.environ, "COLUMNS": "1000"})
+
+    assert "checkpoint dropped" in done.stdout
+    assert "it goes on from trials/00000/checkpoints/1-000003" in " ".join(done.stdout.split())
 
 
 @pytest.mark.parametrize("trainable", [function, Class])

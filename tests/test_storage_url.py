@@ -422,3 +422,21 @@ def test_files_go_there_and_come_back(bucket, tmp_path, kind):
     folder.delete("none", "under", "other", "neither")
     folder.delete("under")
     assert folder.names("") == folder.names("under") == []
+
+
+@pytest.mark.parametrize("missing", ["fsspec", "s3fs"])
+def test_a_package_that_is_missing_is_named_with_what_to_install(missing):
+    code = f"import sys; sys.modules[{missing!r}] = None; import tunesmith; tunesmith.load('s3://bucket/e')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    said = done.stderr.splitlines()[-1]
+    assert said.startswith("tunesmith.errors.MissingExtra: a storage_path of s3:// needs ")
+    assert said.endswith("pip install 'tunesmith[s3]'")
+
+
+def test_a_file_url_is_the_folder_itself(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    results = tune.run(Class, storage_path=tmp_path.as_uri() + "/runs", name="e", executor="inline", verbose=0)
+
+    assert results.folder == tmp_path / "runs" / "e"
+    assert not Path("results").exists()
