@@ -120,7 +120,7 @@ class Naive:
             case TrialStopped(trial=trial) | TrialCompleted(trial=trial) | TrialFailed(trial=trial):
                 bracket = self.home[trial]
                 self.status[trial] = "failed" if isinstance(event, TrialFailed) else "over"
-                if isinstance(event, TrialFailed) and trial in bracket.competing:
+                if isinstance(event, TrialFailed) and trial not in self.lost:
                     self.failed_at[trial] = (bracket, bracket.at)
                 bracket.competing.discard(trial)
                 bracket.there.pop(trial, None)

@@ -15,7 +15,10 @@ from tunesmith.core.events import (
     SessionOpened,
     Suggested,
     TrialCompleted,
+    TrialFailed,
     TrialLaunched,
+    TrialPaused,
+    TrialRequeued,
     TrialStopped,
 )
 from tunesmith.core.experiment import Experiment
@@ -346,8 +349,6 @@ class Hand:
         return decision
 
     def carry_out(self, trial, decision):
-        from tunesmith.core.events import TrialPaused
-
         event = {Pause: TrialPaused, Stop: TrialStopped, Complete: TrialCompleted}.get(type(decision))
         if event is not None:
             self.see(event(at=0.0, trial=trial, reason=decision.reason))
@@ -422,8 +423,6 @@ def test_of_equals_the_earlier_trial_goes_on():
 
 
 def test_a_round_waits_for_a_trial_that_is_tried_again_and_not_for_one_that_has_failed():
-    from tunesmith.core.events import TrialFailed, TrialRequeued
-
     hand = Hand(small(), trials=3)
     hand.launch(0, 1, 2)
     hand.report(0, 1, 0.1)
@@ -442,8 +441,6 @@ def test_a_round_waits_for_a_trial_that_is_tried_again_and_not_for_one_that_has_
 
 
 def failed(hand, trial):
-    from tunesmith.core.events import TrialFailed
-
     failure = Failure("exception", "ValueError: no")
     attempt = hand.experiment.trials[trial].attempt
     hand.see(AttemptEnded(at=0.0, trial=trial, attempt=attempt, outcome="failed", failure=failure))
@@ -451,8 +448,6 @@ def failed(hand, trial):
 
 
 def test_a_failed_trial_that_is_tried_again_keeps_its_place_while_its_round_lasts():
-    from tunesmith.core.events import TrialRequeued
-
     hand = Hand(small(), trials=3)
     hand.launch(0, 1, 2)
     hand.report(0, 1, 0.1)
@@ -462,11 +457,25 @@ def test_a_failed_trial_that_is_tried_again_keeps_its_place_while_its_round_last
     hand.launch(2)
 
     assert hand.report(2, 1, 0.3) == CONTINUE
+    hand.choose()
+    assert hand.statuses() == "ssr"
+
+
+def test_one_that_fails_at_the_last_milestone_goes_on_there_when_it_is_tried_again():
+    hand = Hand(small(), trials=1, wanted=1)
+    hand.launch(0)
+    hand.report(0, 1, 0.5)
+    hand.see(Reported(at=0.0, trial=0, attempt=1, number=3, metrics={"score": math.nan}, waits=True))
+    failed(hand, 0)
+
+    hand.see(TrialRequeued(at=0.0, trial=0))
+    hand.launch(0)
+
+    assert hand.scheduler.lease(hand.experiment.trials[0], hand.experiment) == 3
+    assert hand.report(0, 3, 0.5) == Complete("reached max_t = 3")
 
 
 def test_a_failed_trial_that_is_tried_again_after_its_round_enters_the_next_bracket():
-    from tunesmith.core.events import TrialRequeued
-
     hand = Hand(small(), trials=3)
     hand.launch(0, 1, 2)
     failed(hand, 2)

@@ -241,11 +241,11 @@ class HyperBandScheduler(Scheduler):
             # The result that ended the round ended the trial as well (a stop rule, say): nobody has acted on it yet,
             # and the trial must not take a place among those that go on.
             self._reopen(closing)
-        self._verdicts.pop(trial, None)
+        has_lost = type(self._verdicts.pop(trial, None)) is Stop
         self._undecided.pop(trial, None)
         self._torn.discard(trial)
         self._set_ready(bracket, trial, is_ready=False)
-        if type(event) is TrialFailed and trial in bracket.members:
+        if type(event) is TrialFailed and not has_lost:
             self._failed[trial] = (bracket, bracket.round)
         bracket.remove(trial)
         bracket.population -= 1
