@@ -224,6 +224,8 @@ def test_replicates_without_a_metric_have_no_mean(quiet):
         (tune.ThresholdRule(upper=0.8, metric="latency"), "latency 0.9 is above the upper bound 0.8"),
         (tune.PatienceRule(2, metric="latency", mode="min"), "latency has not got better for 2"),
         ("percentile", "the best 25 %"),
+        ("patience(patience=1, metric=latency, mode=min)", "latency has not got better for 1"),
+        ("threshold(upper=0.8, metric=latency)", "latency 0.9 is above the upper bound 0.8"),
     ],
     ids=str,
 )

@@ -187,7 +187,7 @@ def test_whatever_goes_wrong_the_contract_holds(test):
     check_scheduler(
         lambda: RacingScheduler(4, test=test, alpha=0.3, min_replicates=2 + (test == "wilcoxon")),
         draw_config=a_replicate,
-        runs=25,
+        runs=15,
         trials=40,
         longest=4,
     )

@@ -13,12 +13,16 @@ from .fifo import FIFOScheduler
 from .hyperband import HyperBandScheduler
 from .median import MedianStoppingRule
 from .multi_frequency import MultiFrequencyPBT
+from .multi_objective import MultiObjectiveASHA
 from .pasha import PASHAScheduler
 from .pb2 import PB2
 from .pbt import PopulationBasedTraining
+from .patience import PatienceRule
 from .percentile import PercentileRule
+from .racing import RacingScheduler
 from .resource_changing import ResourceChangingScheduler
 from .spelled import built, spelled
+from .threshold import ThresholdRule
 from .top_k import TopKScheduler
 
 _NAMED: dict[str, type[Scheduler]] = {
@@ -39,6 +43,10 @@ _NAMED: dict[str, type[Scheduler]] = {
     "median_stopping_rule": MedianStoppingRule,
     "medianstopping": MedianStoppingRule,
     "percentile": PercentileRule,
+    "threshold": ThresholdRule,
+    "patience": PatienceRule,
+    "mo_asha": MultiObjectiveASHA,
+    "racing": RacingScheduler,
     "resource_changing": ResourceChangingScheduler,
 }
 
