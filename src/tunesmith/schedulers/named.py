@@ -15,9 +15,9 @@ from .median import MedianStoppingRule
 from .multi_frequency import MultiFrequencyPBT
 from .multi_objective import MultiObjectiveASHA
 from .pasha import PASHAScheduler
+from .patience import PatienceRule
 from .pb2 import PB2
 from .pbt import PopulationBasedTraining
-from .patience import PatienceRule
 from .percentile import PercentileRule
 from .racing import RacingScheduler
 from .resource_changing import ResourceChangingScheduler
