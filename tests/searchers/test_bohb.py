@@ -340,6 +340,17 @@ def test_a_trial_of_another_space_in_an_earlier_session_is_no_observation():
     assert hand.observed == {1: {}}
 
 
+def test_each_replicate_of_a_config_is_an_observation_of_it():
+    hand = Hand(BOHBSearcher(), trials=1)
+    config = hand.experiment.trials[0].config
+    hand.see(Suggested(at=0.0, configs=({**config, "replicate": 0}, {**config, "replicate": 1})))
+
+    hand.pause(1, 1, loss=0.5)
+    hand.pause(2, 1, loss=0.7)
+
+    assert hand.observed == {1: {1: 0.5, 2: 0.7}}
+
+
 def test_another_objective_in_a_later_session_starts_anew():
     hand = Hand(BOHBSearcher(), trials=3)
     hand.pause(0, 1, loss=0.5)

@@ -23,6 +23,8 @@ from ..core.events import (
 )
 from ..core.objective import WORST, Objective
 from ..core.policy import Searcher
+from ..core.replicates import KEY as REPLICATE
+from ..core.replicates import without_key
 from ..core.seeds import generator
 from ..errors import ConfigError, SpaceError
 from ..space.encoding import Encoding
@@ -233,8 +235,11 @@ class BOHB(Searcher):
             self._keep(trial, budget, objective.loss(result), experiment)
 
     def _keep(self, trial: int, budget: int, loss: float, experiment: Experiment) -> None:
+        config = experiment.trials[trial].config
+        if REPLICATE not in self.encoding.space.root.children:
+            config = without_key(config)
         try:
-            where = self.encoding.coordinates(experiment.trials[trial].config)
+            where = self.encoding.coordinates(config)
         except SpaceError:
             return  # It is of an earlier session, whose space had it.
         self._observed[budget][trial] = (loss, where)
