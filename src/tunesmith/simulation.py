@@ -32,7 +32,7 @@ from .executors.recorded import FollowedTrials, RecordedTrials
 from .executors.simulated import SimulatedExecutor
 from .layout import JOURNAL
 from .searchers.listed import ListedConfigs
-from .searchers.variants import BasicVariantGenerator
+from .searchers.settings import SearcherSettings
 from .space.space import Space
 from .stoppers import as_stopper
 
@@ -47,7 +47,7 @@ def simulate(
     metric: str | Sequence[str] | None = None,
     mode: str | Sequence[str] | None = None,
     scheduler: Scheduler | str | None = None,
-    searcher: Searcher | BasicVariantGenerator | str | None = None,
+    searcher: Searcher | SearcherSettings | str | None = None,
     num_samples: int | None = None,
     workers: int = 1,
     seed: int = 0,

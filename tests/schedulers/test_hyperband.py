@@ -484,7 +484,7 @@ def test_a_failed_trial_that_is_tried_again_after_its_round_enters_the_next_brac
     hand.see(TrialRequeued(at=0.0, trial=2))
 
     assert hand.scheduler.lease(hand.experiment.trials[2], hand.experiment) == 3
-    assert hand.scheduler.describe().splitlines()[1] == "bracket 1 (1 of 2 trials, 3): at 3: 0 of 1 trials wait"
+    assert hand.scheduler.describe().splitlines()[1] == "bracket 1 (1 of 2 trials, 3): 1 of 1 are on their way to 3"
 
 
 def test_a_result_beyond_the_next_milestone_counts_there_too():
@@ -570,6 +570,19 @@ def test_no_objective_anywhere_says_where_to_give_one():
 
     with pytest.raises(ConfigError, match="HyperBandScheduler has nothing to rank trials by"):
         hand.report(0, 1, 0.5)
+
+
+def test_what_it_describes_are_the_brackets_under_way_and_who_is_where():
+    hand = Hand(small(), trials=4)
+    hand.launch(0, 1, 2)
+    hand.report(0, 1, 0.5)
+
+    assert hand.scheduler.describe() == (
+        "bracket 0 (3 of 3 trials, 1 -> 3): 2 of 3 are on their way to 1\n"
+        "bracket 1 (1 of 2 trials, 3): 1 of 1 are on their way to 3"
+    )
+    run = driven(HyperBandScheduler(max_t=3), trials=5).run()
+    assert run.core.scheduler.describe() == "no bracket is under way"
 
 
 def test_what_is_over_is_forgotten():

@@ -210,10 +210,13 @@ class HyperBandScheduler(Scheduler):
         """Return one line per bracket that trials are in: its milestones, and who is where."""
         lines = []
         for bracket in self._brackets.values():
+            if not bracket.members and not bracket.is_open:
+                continue  # Its last trials are about to end.
             rounds = " -> ".join(f"{milestone:g}" for milestone in bracket.milestones)
-            now = f"at {bracket.milestone:g}: {bracket.waiting} of {len(bracket.members)} trials wait"
+            under_way = len(bracket.members) - bracket.waiting
+            now = f"{under_way} of {len(bracket.members)} are on their way to {bracket.milestone:g}"
             lines.append(f"bracket {bracket.number} ({bracket.entered} of {bracket.size} trials, {rounds}): {now}")
-        return "\n".join(lines)
+        return "\n".join(lines) or "no bracket is under way"
 
     # Who is where.
 
