@@ -77,8 +77,7 @@ class Naive:
         self.over, self.clones, self.arrived = set(), set(), set()
         self.goal = max(perturbation_interval, burn_in_period)
         self.expected, self.actual = [], []
-        self.times = {}
-        self.now = {}
+        self.now, self.start = {}, {}
         self.since = {}
         """Synchronous: the clones made since the last generation went on."""
 
@@ -95,6 +94,8 @@ class Naive:
     def before(self, event):
         if isinstance(event, TrialExploited) and event.source != event.trial:
             self.actual.append((event.trial, event.source, event.config))
+            if not self.since:
+                self.wanted = self.sources_for_all()  # as all were before anything was replaced
             self.since[event.trial] = (event.source, event.config)
         elif isinstance(event, TrialLaunched | TrialContinued) and event.trial in self.arrived:
             self.end_generation()
@@ -111,6 +112,7 @@ class Naive:
                 self.clones.discard(event.trial)
                 trial = self.experiment.trials[event.trial]
                 start = self.time(trial.number, trial.elapsed)
+                self.start[event.trial] = (event.checkpoint, start)
                 if start < self.last[event.trial] - self.interval:
                     self.last[event.trial] = start
             case TrialRequeued():
@@ -147,17 +149,28 @@ class Naive:
         if not size or trial not in ranked[-size:]:
             return None
         donors = [each for each in ranked[:size] if self.score[each] > -math.inf]
-        able = [each for each in donors if self.experiment.trials[each].checkpoint is not None]
+        able = [each for each in donors if self.leads_on(trial, self.experiment.trials[each])]
         draw = self.draw("exploit", trial)
         drawn = [donors[draw.randrange(len(donors))] for _ in range(32)] if able else []
         found = [each for each in drawn if each in able]
         return found[0] if found else draw.choice(able) if able else None
 
+    def leads_on(self, trial, donor):
+        if donor.checkpoint is None:
+            return False
+        start, began_at = self.start[trial]
+        own = self.experiment.trials[trial].checkpoint
+        kept = donor.checkpoints[donor.checkpoint]
+        return (own is not None and own != start) or self.time(kept.number, kept.elapsed) > began_at
+
+    def sources_for_all(self):
+        return {trial: source for trial in self.arrived if (source := self.source_for(trial)) is not None}
+
     def end_generation(self):
         alive = {trial.id for trial in self.experiment.trials} - self.over
         assert alive == self.arrived, "it did not wait for everybody"
         assert len(self.experiment.trials) == self.experiment.trials_wanted
-        wanted = {trial: source for trial in alive if (source := self.source_for(trial)) is not None}
+        wanted = self.wanted if self.since else self.sources_for_all()
         assert {trial: source for trial, (source, _) in self.since.items()} == wanted
         for trial, (source, config) in self.since.items():
             assert config == self.config(trial, source)
@@ -199,7 +212,7 @@ class Naive:
 def test_its_clones_are_those_of_the_naive_rule(shape, mode, values):
     clones = 0
     for seed in range(8):
-        run = run_of(lambda: pbt(**shape), seed, mode=mode, values=values, holds=seed % 4 == 0)
+        run = run_of(lambda: pbt(**shape), seed, mode=mode, values=values, holds=seed % 4 == 0, saves=seed % 3 > 0)
 
         naive = Naive(mode, **shape).follow(run.journal)
 
@@ -213,7 +226,7 @@ def test_its_clones_are_those_of_the_naive_rule(shape, mode, values):
 def test_a_synchronous_generation_waits_for_all_and_its_clones_are_those_of_the_naive_rule(shape, mode):
     clones = generations = 0
     for seed in range(8):
-        run = run_of(lambda: pbt(synch=True, **shape), seed, mode=mode, holds=seed % 4 == 0)
+        run = run_of(lambda: pbt(synch=True, **shape), seed, mode=mode, holds=seed % 4 == 0, saves=seed % 3 > 0)
 
         naive = Naive(mode, synch=True, **shape).follow(run.journal)
 
@@ -394,7 +407,7 @@ def test_a_source_without_a_checkpoint_is_passed_over_and_one_warning_says_so():
             assert story.report(trial, number, value) == CONTINUE
 
     (warning,) = story.scheduler.warnings
-    assert warning.startswith("trial 0 is among the best and cannot be cloned, as it has no checkpoint. Report one")
+    assert warning.startswith("trial 0 is among the best and cannot be cloned, as it has no new checkpoint. Report one")
 
 
 def test_those_that_are_over_are_neither_cloned_nor_counted():

@@ -76,6 +76,8 @@ class Member:
         "loss",
         "source",
         "standing",
+        "started_at",
+        "started_from",
         "time",
     )
 
@@ -98,7 +100,11 @@ class Member:
         """Whom it is to become a clone of since then."""
         self.lacks_metric: tuple[int, int] | None = None
         """(attempt, number) of its newest result, if it was to be judged by that and lacked the metric."""
-        self.standing: tuple[float, int] | None = None
+        self.started_at = 0.0
+        """Its time when its newest attempt began."""
+        self.started_from: str | None = None
+        """The checkpoint that its newest attempt began from."""
+        self.standing: tuple[float, int, int] | None = None
         """Its place in the line of those that may go on; None while it is not paused."""
 
 
@@ -150,8 +156,10 @@ class PopulationScheduler(Scheduler):
         self._members: dict[int, Member] = {}
         self._ranking: list[tuple[float, int]] = []
         """(loss, trial) of those that were judged and are not over; the best first."""
-        self._standing: list[tuple[float, int]] = []
-        """(time, trial) of those that are paused; the furthest behind first."""
+        self._standing: list[tuple[float, int, int]] = []
+        """(time, turn, trial) of those that are paused; the furthest behind first, of equals who waits longest."""
+        self._turns = 0
+        """How often a trial has joined these."""
         self._incomplete: dict[int, None] = {}
         """Trials that have not begun and whose configs lack something."""
         self._arrived: dict[int, None] = {}
@@ -226,7 +234,7 @@ class PopulationScheduler(Scheduler):
             return Pause(f"waits for the others at {self._time_name} {self._target:g}")
         if member.source is not None:
             return self._exploit(result.trial, member.source, self._is_worst(result.trial), experiment)
-        if self._others_wait(member, experiment):
+        if self._has_saved(result.trial, experiment) and self._others_wait(member, experiment):
             return Pause("lets others have its place")
         return CONTINUE
 
@@ -311,8 +319,6 @@ class PopulationScheduler(Scheduler):
         member.time = time
         if member.is_lost:
             member.is_lost, member.judged_at = False, time
-        if member.standing is not None:
-            self._stand(event.trial, member)
         if time < self._due(member) or event.trial in self._arrived:
             return
         if event.value(objective.metric) is None:
@@ -342,6 +348,7 @@ class PopulationScheduler(Scheduler):
 
     def _exploited(self, event: TrialExploited, experiment: Experiment) -> None:
         trial, member = experiment.trials[event.trial], self._members[event.trial]
+        behind = member.time
         if event.source != event.trial:
             self._clones += 1
             self._evolved.add(event.trial)
@@ -351,14 +358,16 @@ class PopulationScheduler(Scheduler):
             member.is_lost = time is None
             member.time = self._members[event.source].time if time is None else time
             member.judged_at = member.time
+            # It counts as far as its source, which a clone of an old checkpoint would otherwise always come before.
+            behind = max(member.time, self._members[event.source].time)
         if not self._lacks(event.config):
             self._incomplete.pop(event.trial, None)
         if trial.status is Status.PAUSED:
-            self._stand(event.trial, member)
+            self._stand(event.trial, member, behind)
 
     def _paused(self, event: TrialPaused | TrialReallocated, experiment: Experiment) -> None:
         if experiment.trials[event.trial].status is Status.PAUSED:
-            self._stand(event.trial, self._members[event.trial])
+            self._stand(event.trial, self._members[event.trial], self._members[event.trial].time)
 
     def _launched(self, event: TrialLaunched | TrialContinued, experiment: Experiment) -> None:
         trial, member = experiment.trials[event.trial], self._members[event.trial]
@@ -372,6 +381,7 @@ class PopulationScheduler(Scheduler):
                 member.time = time
                 if time < member.judged_at - self.interval:
                     member.judged_at = time  # It fell back to an old checkpoint.
+            member.started_at, member.started_from = member.time, event.checkpoint
 
     def _requeued(self, event: TrialRequeued, experiment: Experiment) -> None:
         self._leave_standing(self._members[event.trial])
@@ -405,7 +415,7 @@ class PopulationScheduler(Scheduler):
                 source = self._source_of(trial, experiment)
                 if source is not None:
                     return Decided(trial, self._exploit(trial, source, self._why(trial), experiment))
-        for _, trial in self._standing:
+        for *_, trial in self._standing:
             if experiment.is_resumable(experiment.trials[trial]):
                 return Resume(trial, f"generation {self._generation} was judged")
         return WAIT
@@ -460,18 +470,38 @@ class PopulationScheduler(Scheduler):
         # Nearly always the first has one, and nothing is done for each of the best.
         for _ in range(TRIES):
             source = self._ranking[draw.randrange(count)][1]
-            if experiment.trials[source].checkpoint is not None:
+            if self._can_clone(source, trial, experiment):
                 return source
-        able = [one for _, one in self._ranking[:count] if experiment.trials[one].checkpoint is not None]
+        able = [one for _, one in self._ranking[:count] if self._can_clone(one, trial, experiment)]
         return draw.choice(able) if able else None
+
+    def _can_clone(self, source: int, trial: int, experiment: Experiment) -> bool:
+        """Return whether the source has a checkpoint that leads a trial on.
+
+        One that is no newer than where the trial began does so only if the trial has meanwhile saved something itself:
+        trials that save too seldom would otherwise be put back for ever.
+        """
+        donor, member = experiment.trials[source], self._members[trial]
+        if donor.checkpoint is None:
+            return False
+        if self._has_saved(trial, experiment):
+            return True
+        time = self._time_at(donor, donor.checkpoint, experiment)
+        return donor.checkpoint != member.started_from if time is None else time > member.started_at
+
+    def _has_saved(self, trial: int, experiment: Experiment) -> bool:
+        """Return whether a trial has saved since its newest attempt began: a pause would lose all else, for ever."""
+        checkpoint = experiment.trials[trial].checkpoint
+        return checkpoint is not None and checkpoint != self._members[trial].started_from
 
     def _unrank(self, trial: int, member: Member) -> None:
         if member.loss is not None:
             del self._ranking[bisect_left(self._ranking, (member.loss, trial))]
 
-    def _stand(self, trial: int, member: Member) -> None:
+    def _stand(self, trial: int, member: Member, time: float) -> None:
         self._leave_standing(member)
-        member.standing = (member.time, trial)
+        self._turns += 1
+        member.standing = (time, self._turns, trial)
         insort(self._standing, member.standing)
 
     def _leave_standing(self, member: Member) -> None:
@@ -486,7 +516,7 @@ class PopulationScheduler(Scheduler):
         return next(
             (
                 trial
-                for _, trial in self._standing
+                for *_, trial in self._standing
                 if trial not in self._arrived and experiment.is_resumable(experiment.trials[trial])
             ),
             None,
@@ -522,7 +552,7 @@ class PopulationScheduler(Scheduler):
         trial = self._ranking[0][1]
         self._warn(
             "no checkpoint",
-            f"trial {trial} is among the best and cannot be cloned, as it has no checkpoint. Report one with the "
+            f"trial {trial} is among the best and cannot be cloned, as it has no new checkpoint. Report one with the "
             f"results, at least every {self.interval:g} {self._time_name}: tune.report(..., checkpoint=folder). "
             "A class needs save_checkpoint and load_checkpoint.",
         )
