@@ -250,13 +250,16 @@ class Session:
             if "timesteps_total" in flat or "episodes_total" in flat:
                 self._keep_totals(flat)
             self.number = number
-            stored = NOTHING if saved is None else self.stored(saved)
-            if stored.reference is not None:
-                self.checkpoint_number = number
-            trial, attempt = self.assignment.trial, self.assignment.attempt
-            checkpoint = stored.reference
-            report = Report(trial, attempt, number, flat, elapsed, checkpoint, waits, stored.size, stored.failure)
-            self.channel.send(report)
+            assignment = self.assignment
+            trial, attempt = assignment.trial, assignment.attempt
+            if saved is None:
+                self.channel.send(Report(trial, attempt, number, flat, elapsed, None, waits))
+            else:
+                stored = self.stored(saved)
+                if stored.reference is not None:
+                    self.checkpoint_number = number
+                came_of_it = stored.reference, waits, stored.size, stored.failure
+                self.channel.send(Report(trial, attempt, number, flat, elapsed, *came_of_it))
             if done:
                 self.ending = "done"
                 raise TrialHalted
