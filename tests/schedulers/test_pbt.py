@@ -570,3 +570,37 @@ def test_an_empty_choice_of_mutations_is_warned_of():
 def test_an_argument_that_makes_no_sense_is_refused(options, message):
     with pytest.raises(ConfigError, match=f"PopulationBasedTraining: .*{message}|{message}"):
         PopulationBasedTraining(**options)
+
+
+def test_a_trial_that_has_saved_nothing_since_it_began_keeps_its_place():
+    story = Story(simple(), trials=1, wanted=2, checkpoints=False)
+
+    assert story.report(0, 5, 0.9) == CONTINUE
+    assert story.report(0, 10, 0.9) == CONTINUE
+
+
+def test_trials_that_save_too_seldom_are_not_put_back_for_ever():
+    story = Story(simple())
+    for trial, value in enumerate([0.5, 0.6, 0.9]):
+        story.report(trial, 5, value)
+    story.checkpoints = False
+    decision = story.report(3, 5, 0.1)
+    assert decision.source == 2  # it began before that checkpoint
+    story.see(TrialExploited(at=0.0, trial=3, source=2, config=decision.config, checkpoint="2/1-5", number=5))
+    story.end(3)
+    story.launch(3)
+
+    assert story.report(3, 10, 0.1) == CONTINUE
+    story.checkpoints = True
+    assert story.report(3, 15, 0.1).source == 2  # now it has something of its own to lose
+
+
+def test_a_clone_of_an_old_checkpoint_does_not_come_before_its_source():
+    story = Story(simple(), trials=2, wanted=3)
+    story.report(0, 10, 0.9)  # pauses, as a new trial is to come
+    story.see(Suggested(at=0.0, configs=({"lr": 0.5},)))
+    story.see(TrialExploited(at=0.0, trial=1, source=0, config={"lr": 0.2}, checkpoint="0/1-10", number=10))
+    story.end(1)
+    story.launch(2)
+
+    assert story.choose() == Resume(0, "it is the furthest behind")
