@@ -1,7 +1,8 @@
 """What population-based schedulers share: who is judged when, how all are ranked, who waits and who goes on.
 
 A trial is *judged* at the result that ends its interval. What becomes of it, and the config of a clone, is the
-business of the schedulers that are built on this.
+business of the schedulers that are built on this. It is one file because it is one state: the ranking, the line of
+those that wait and the generation change together, event by event.
 """
 
 from __future__ import annotations
@@ -47,6 +48,7 @@ from ..core.trial import Status
 from ..errors import ConfigError
 from .arguments import number, objective_of, own_objective, time_attribute, time_of
 from .explore import Key, changes, custom_explored
+from .member import Member
 
 if TYPE_CHECKING:
     from ..core.experiment import Experiment
@@ -61,51 +63,6 @@ PROGRESS = {
 """Times that are known of every checkpoint -> the field of its `Progress`."""
 TRIES = 32
 """So often a source is drawn, until one has a checkpoint; then those that have one are looked for."""
-
-
-class Member:
-    """What is remembered of one trial."""
-
-    __slots__ = (
-        "baseline",
-        "intervals",
-        "is_lost",
-        "judged",
-        "judged_at",
-        "lacks_metric",
-        "loss",
-        "source",
-        "standing",
-        "started_at",
-        "started_from",
-        "time",
-    )
-
-    def __init__(self) -> None:
-        self.baseline: float | None = None
-        """Its loss where its interval began: its own, or that of the trial it was cloned from."""
-        self.time = 0.0
-        """How far it is."""
-        self.is_lost = False
-        """Whether how far it is will be known only at its next result."""
-        self.judged_at = 0.0
-        """Its time when it was last judged, or at the checkpoint that it was cloned from."""
-        self.intervals = 0
-        """How often it was judged."""
-        self.loss: float | None = None
-        """What it was last judged by; lower is better."""
-        self.judged: tuple[int, int] | None = None
-        """(attempt, number) of the result at which it was last judged."""
-        self.source: int | None = None
-        """Whom it is to become a clone of since then."""
-        self.lacks_metric: tuple[int, int] | None = None
-        """(attempt, number) of its newest result, if it was to be judged by that and lacked the metric."""
-        self.started_at = 0.0
-        """Its time when its newest attempt began."""
-        self.started_from: str | None = None
-        """The checkpoint that its newest attempt began from."""
-        self.standing: tuple[float, int, int] | None = None
-        """Its place in the line of those that may go on; None while it is not paused."""
 
 
 class PopulationScheduler(Scheduler):
