@@ -153,23 +153,34 @@ class _PlaneFront:
 
 
 class _SpaceFront:
-    """A front of any number of losses."""
+    """A front of any number of losses: an array, since all of it is gone through."""
 
-    __slots__ = ("_members",)
+    __slots__ = ("_members", "_points")
 
     def __init__(self) -> None:
         self._members: list[Member] = []
+        self._points: Any = None
 
     def has_dominator_of(self, losses: Losses) -> bool:
-        return any(dominates(mine, losses) for mine, _ in self._members)
+        points = self._points
+        if points is None:
+            return False
+        return bool(((points <= losses).all(axis=1) & (points < losses).any(axis=1)).any())
 
     def take(self, coming: Moving) -> Moving:
-        staying: list[Member] = []
+        import numpy as np
+
+        points = np.array([losses for losses, _ in coming[2]])
         leaving: list[Member] = []
-        for member in self._members:
-            is_leaving = any(dominates(losses, member[0]) for losses, _ in coming[2])
-            (leaving if is_leaving else staying).append(member)
-        self._members = staying + coming[2]
+        if self._points is not None:
+            theirs, ours = points[:, None], self._points[None]
+            leaves = ((theirs <= ours).all(axis=2) & (theirs < ours).any(axis=2)).any(axis=0)
+            points = np.concatenate([self._points[~leaves], points])
+            if leaves.any():
+                leaving = [self._members[index] for index in leaves.nonzero()[0]]
+                self._members = [self._members[index] for index in (~leaves).nonzero()[0]]
+        self._members.extend(coming[2])
+        self._points = points
         return [], [], leaving
 
     def members(self) -> list[Member]:

@@ -53,8 +53,9 @@ class MultiObjectiveASHA(Scheduler):
     `ASHAScheduler`. A missing or nan metric is the worst value of its objective, and no more: with a good value of
     another one the trial may still go on.
 
-    At a rung of n trials a result costs O(sqrt(n)) for two objectives that have nothing to do with each other (so many
-    fronts lie below it), and where the front does not fit its size times how many of it go on; elsewhere O(1).
+    At a rung of n trials a result costs up to O(sqrt(n)) for two objectives that have nothing to do with each other (so
+    many fronts lie below it); with more objectives each front that is looked at is gone through; and where the front
+    does not fit, its size times how many of it go on. Elsewhere a result costs O(1).
 
     Args:
         time_attr: What rungs count: training_iteration, time_total_s, or a reported metric that grows.
