@@ -77,6 +77,9 @@ class _Free:
 class Pool:
     """The nodes' resources and who holds what."""
 
+    _remembered = ("_full",)
+    """Attributes that only remember answers, and are no state: who compares states leaves them out."""
+
     def __init__(self, nodes: Iterable[Node] = ()) -> None:
         self._nodes: dict[str, _Free] = {node.name: _Free(node) for node in nodes}
         self._held: dict[int, Placement] = {}

@@ -52,6 +52,9 @@ class MultiFrequencyPBT(PopulationScheduler):
         ConfigError: An argument that makes no sense.
     """
 
+    _remembered = ("_known_steps",)
+    """Attributes that only remember answers, and are no state: who compares states leaves them out."""
+
     def __init__(
         self,
         *,

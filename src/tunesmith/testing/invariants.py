@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 
 from ..core.commands import Discard, Halt, Kill, Proceed, Start, Suggest
 from ..core.engine import Step
@@ -11,15 +12,21 @@ from ..core.events import (
     CheckpointDropped,
     Event,
     ExperimentFinished,
+    NodesChanged,
     Reported,
     Result,
     SessionOpened,
+    Suggested,
     TrialFailed,
     TrialLaunched,
 )
 from ..core.experiment import Experiment
 from ..core.policy import Stopper
-from ..core.trial import NEW_TRIAL, TRANSITIONS, Status
+from ..core.trial import NEW_TRIAL, TRANSITIONS, Status, Trial
+
+MOST_LOOKED_AT = 24
+"""In experiments with more trials than so many not all of them are looked at after each event; its own always is."""
+_ABOUT_ALL = (SessionOpened, Suggested, NodesChanged, ExperimentFinished)
 
 
 class Invariants(Stopper):
@@ -40,6 +47,7 @@ class Invariants(Stopper):
         self.steps: set[tuple[str, type[Event]]] = set()
         """(status before, event) of every step that a trial took."""
         self.is_finished = False
+        self._seen = 0
         self.were_held: set[int] = set()
         self.discarded: set[str] = set()
 
@@ -60,10 +68,16 @@ class Invariants(Stopper):
         self.inner.observe(event, experiment)
         assert not self.is_finished or isinstance(event, SessionOpened), f"{event} after the session's end"
         self.is_finished = isinstance(event, ExperimentFinished)
-        self._check_statuses(event, experiment)
-        self._check_resources(experiment)
         self._check_attempts(event, experiment)
-        self._check_checkpoints(experiment)
+        self._seen += 1
+        if type(event) in _ABOUT_ALL or self._seen % (1 + experiment.next_number // MOST_LOOKED_AT) == 0:
+            self._check_trials(event, experiment.trials, experiment)
+            self._check_counts(experiment)
+            self._check_resources(experiment)
+            self._check_checkpoints(experiment)
+        else:
+            trial = _trial_of(event)
+            self._check_trials(event, [] if trial is None else experiment.trials[trial : trial + 1], experiment)
 
     def _check_checkpoints(self, experiment: Experiment) -> None:
         kept: Counter[str] = Counter()
@@ -75,10 +89,8 @@ class Invariants(Stopper):
         sizes = {name: each.size for trial in experiment.trials for name, each in (trial.checkpoints or {}).items()}
         assert experiment.checkpoint_bytes == sum(sizes.values())
 
-    def _check_statuses(self, event: Event, experiment: Experiment) -> None:
-        counts: Counter[Status] = Counter()
-        for trial in experiment.trials:
-            counts[trial.status] += 1
+    def _check_trials(self, event: Event, trials: Iterable[Trial], experiment: Experiment) -> None:
+        for trial in trials:
             before = self.statuses.get(trial.id)
             if before is None or _trial_of(event) == trial.id:
                 self.steps.add((before or NEW_TRIAL, type(event)))
@@ -96,6 +108,9 @@ class Invariants(Stopper):
             elif not trial.is_live and trial.id not in self.torn:
                 assert isinstance(event, AttemptEnded | CheckpointDropped), "it runs nowhere"
                 assert _trial_of(event) == trial.id
+
+    def _check_counts(self, experiment: Experiment) -> None:
+        counts = Counter(trial.status for trial in experiment.trials)
         assert counts == Counter({status: count for status, count in experiment.counts.items() if count})
         if experiment.trials_wanted is not None and experiment.session == 1:
             assert experiment.next_number <= experiment.trials_wanted

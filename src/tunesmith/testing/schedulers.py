@@ -38,6 +38,7 @@ class Contract:
     """What the experiments of a check share; see `check_scheduler`."""
 
     make_scheduler: Callable[[], Scheduler]
+    fewest: int
     trials: int
     longest: int
     objectives: tuple[tuple[str, str], ...]
@@ -57,6 +58,7 @@ def check_scheduler(
     runs: int = 200,
     seed: int = 0,
     trials: int = 12,
+    fewest: int = 1,
     longest: int = 20,
     objectives: Sequence[tuple[str, str]] | None = None,
     draw_config: Callable[[Random], Config] | None = None,
@@ -84,6 +86,7 @@ def check_scheduler(
         runs: How many experiments.
         seed: The first one's seed; the others follow. A failure names the one that failed.
         trials: The most trials in one experiment.
+        fewest: The fewest.
         longest: The most results of one trial.
         objectives: (metric, mode) of the experiment; by default the scheduler's own, or ("loss", "min").
         draw_config: Returns a config, for schedulers that look into it.
@@ -103,6 +106,7 @@ def check_scheduler(
         raise TypeError(f"make_scheduler returned {first!r}: it must return a new tune.Scheduler at each call.")
     contract = Contract(
         make_scheduler=make_scheduler,
+        fewest=fewest,
         trials=trials,
         longest=longest,
         objectives=tuple(objectives or _objectives_of(first)),
@@ -154,7 +158,7 @@ class _Trail:
             "limits": limits,
             "workers": draw.choice(list(contract.workers)),
             "checkpoint_every": draw.randint(1, 4) if saves else 0,
-            "trials_wanted": draw.randint(1, contract.trials),
+            "trials_wanted": draw.randint(contract.fewest, contract.trials),
             "faults": _some_faults(draw) if troubled and draw.random() < 0.7 else None,
             "stops": draw.choice([0.0, 0.0, 0.03]) if troubled else 0.0,
         }

@@ -12,7 +12,6 @@ import msgspec
 from ..core.events import Event
 from ..core.experiment import Experiment
 from ..core.policy import Policy
-from ..core.resources import Pool
 
 
 def state_of(experiment: Experiment, policies: Iterable[Policy]) -> dict[str, Any]:
@@ -31,11 +30,15 @@ def state_of(experiment: Experiment, policies: Iterable[Policy]) -> dict[str, An
 
 def attributes_of(policy: Policy, *, without: Collection[str] = ()) -> dict[str, Any]:
     """Return a policy's attributes as plain values, by name."""
+    without = {*without, *getattr(type(policy), "_remembered", ())}
     return {name: plain(getattr(policy, name)) for name in _names(policy) if name not in without}
 
 
 def plain(value: Any) -> Any:
-    """Return `value` as nested lists and text, in which nan equals nan and the order of dicts counts."""
+    """Return `value` as nested lists and text, in which nan equals nan and the order of dicts counts.
+
+    A class may name attributes that only remember answers, and are no state, in its `_remembered`.
+    """
     return _plain(value, frozenset())
 
 
@@ -58,9 +61,8 @@ def _plain(value: Any, inside: frozenset[int]) -> Any:
         return [_plain(item, inside) for item in value]
     if "__reduce__" in {name for kind in type(value).__mro__[:-1] for name in vars(kind)}:
         return [type(value).__name__, _reduced(value, inside)]
-    names = _names(value)
-    if isinstance(value, Pool):
-        names.remove("_full")  # remembered answers
+    remembered = getattr(type(value), "_remembered", ())
+    names = [name for name in _names(value) if name not in remembered]
     return [type(value).__name__, *((name, _plain(getattr(value, name), inside)) for name in names)]
 
 
