@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from ..errors import CheckpointUnreadable, TuneError
 from . import functions, manifest, trainable
 from .failure import Diagnosis, diagnosed
+from .keeping import NOTHING
 from .protocol import Assignment, Channel, Ended
 from .seeds import set_seeds
-from .session import NOTHING, Session, TrialHalted, active
+from .session import Session, TrialHalted, active
 from .trainable import Trainable
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ class Runner:
         """
         job, session = self.job, Session(self.job, assignment, channel, self._remote)
         try:
-            session.fetch_checkpoint()
+            session.keeping.fetch()
             _check_checkpoint(session)
             set_seeds(job.seed, assignment.trial, assignment.attempt)
             config = with_objects(assignment.config, job.objects)
@@ -97,7 +98,7 @@ class Runner:
                 else:
                     self._run_function(config, session)
                     saved = None
-            stored = NOTHING if saved is None else session.stored(saved)
+            stored = NOTHING if saved is None else session.keeping.store(saved, session.number)
         except KeyboardInterrupt:
             self.close()
             raise
@@ -105,7 +106,7 @@ class Runner:
             self.close()
             return self._ended_by(error, session)
         finally:
-            session.release_checkpoint()
+            session.keeping.release()
         return Ended(
             assignment.trial,
             assignment.attempt,
@@ -224,7 +225,7 @@ def with_objects(value: Any, objects: Mapping[str, Any]) -> Any:
 
 def _check_checkpoint(session: Session) -> None:
     """Raise `CheckpointUnreadable` when what the attempt starts from is plainly not whole."""
-    checkpoint, folder = session.checkpoint, session.checkpoint_container
+    checkpoint, folder = session.checkpoint, session.keeping.start_container
     if checkpoint is None or folder is None:
         return
     found = manifest.fault(folder)
@@ -236,7 +237,7 @@ def _check_checkpoint(session: Session) -> None:
 
 def _damage_behind(error: BaseException, session: Session) -> str:
     """Return what is wrong with the checkpoint of an attempt that failed before it reported; "" when it is whole."""
-    folder = session.checkpoint_container
+    folder = session.keeping.start_container
     if folder is None or session.number != session.assignment.number or not isinstance(error, Exception):
         return ""
     # Only now: reading all of it before each start would take as long as writing it did.

@@ -6,7 +6,6 @@ A session numbers the results, counts the trial's time, and stands still where t
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -16,9 +15,10 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from ..errors import ReportError, StorageError, TuneError
-from ..layout import checkpoint_container, checkpoint_folder, start_folder
-from .checkpoint import Checkpoint, commit, size_of
+from ..errors import ReportError, TuneError
+from ..layout import checkpoint_folder
+from .checkpoint import Checkpoint, commit
+from .keeping import Keeping
 from .metrics import NUMBER_KINDS, normalised
 from .protocol import Assignment, Channel, End, Go, Report
 
@@ -77,19 +77,6 @@ class Context:
         return self.experiment
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
-    """What became of a checkpoint that was saved."""
-
-    reference: str | None = None
-    """None when it could not be stored."""
-    size: int = 0
-    failure: str = ""
-
-
-NOTHING = Stored()
-
-
 class Session:
     """One running attempt as its user's code sees it.
 
@@ -100,8 +87,6 @@ class Session:
         self, job: WorkerJob, assignment: Assignment, channel: Channel, remote: RemoteFolder | None = None
     ) -> None:
         self.assignment = assignment
-        self._remote = remote
-        """Where checkpoints are kept, if that is not the experiment's folder."""
         self.channel = channel
         self.experiment = job.experiment
         self.metric = job.metric
@@ -109,6 +94,8 @@ class Session:
         self.time_attr = job.time_attr
         self.thresholds = tuple(job.thresholds.items())
         self._folder = os.path.abspath(assignment.experiment_folder)  # noqa: PTH100  user code may change directory
+        self.keeping = Keeping(Path(self._folder), assignment, remote)
+        """Where its checkpoints are kept."""
         self.until = assignment.until
         self.number = assignment.number
         self.totals = {
@@ -153,64 +140,7 @@ class Session:
     @property
     def checkpoint(self) -> Checkpoint | None:
         """What the attempt starts from."""
-        reference, container = self.assignment.checkpoint, self.checkpoint_container
-        if reference is None or container is None:
-            return None
-        return Checkpoint(container / reference[len(checkpoint_container(reference)) :].lstrip("/"))
-
-    @property
-    def checkpoint_container(self) -> Path | None:
-        """The folder that holds all of `checkpoint`."""
-        assignment = self.assignment
-        if assignment.checkpoint is None:
-            return None
-        container = self.folder / checkpoint_container(assignment.checkpoint)
-        if self._remote is None:
-            return container
-        return self.folder / start_folder(assignment.trial, assignment.attempt) / container.name
-
-    def fetch_checkpoint(self) -> None:
-        """Download what the attempt starts from, if it lies elsewhere.
-
-        Raises:
-            CheckpointUnreadable: It is not there, or not whole.
-            StorageError: The storage cannot be reached.
-        """
-        container = self.checkpoint_container
-        if self._remote is None or container is None or self.assignment.checkpoint is None:
-            return
-        from . import transfer  # only where it is needed
-
-        self.release_checkpoint()
-        transfer.download(self._remote, checkpoint_container(self.assignment.checkpoint), container)
-
-    def release_checkpoint(self) -> None:
-        """Delete what this attempt, or an earlier one that was killed, has downloaded to start from."""
-        if self._remote is not None and self.assignment.checkpoint is not None:
-            import shutil
-
-            for folder in (self.folder / start_folder(self.assignment.trial, 0)).parent.glob(".*-start.tmp"):
-                shutil.rmtree(folder, ignore_errors=True)
-
-    def stored(self, saved: str) -> Stored:
-        """Bring a checkpoint that lies in its place in the experiment's folder to where checkpoints are kept."""
-        size = size_of(self.folder, saved)
-        if self._remote is None:
-            return Stored(saved, size)
-        import shutil
-
-        from . import transfer
-
-        container = checkpoint_container(saved)
-        try:
-            transfer.upload(self._remote, self.folder, container)
-        except StorageError as error:
-            message = f"tunesmith: the checkpoint of result {self.number} was not stored; the trial goes on. {error}"
-            print(message, file=sys.stderr, flush=True)
-            return Stored(failure=str(error))
-        finally:
-            shutil.rmtree(self.folder / container, ignore_errors=True)
-        return Stored(saved, size)
+        return self.keeping.start
 
     def checkpoint_folder(self, number: int) -> str:
         """Return the reference for the checkpoint of result `number`."""
@@ -255,7 +185,7 @@ class Session:
             if saved is None:
                 self.channel.send(Report(trial, attempt, number, flat, elapsed, None, waits))
             else:
-                stored = self.stored(saved)
+                stored = self.keeping.store(saved, number)
                 if stored.reference is not None:
                     self.checkpoint_number = number
                 came_of_it = stored.reference, waits, stored.size, stored.failure
