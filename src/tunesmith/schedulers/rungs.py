@@ -131,9 +131,6 @@ class Brackets:
         ConfigError: An argument that makes no sense.
     """
 
-    _remembered = ("_drawn",)
-    """Attributes that only remember answers, and are no state: who compares states leaves them out."""
-
     def __init__(
         self, owner: str, *, max_t: float | None, grace_period: float | None, reduction_factor: float, brackets: int
     ) -> None:
