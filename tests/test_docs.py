@@ -30,6 +30,7 @@ PAGES = [
     "docs/objectives_and_racing.md",
     "docs/pbt.md",
     "docs/checkpoints.md",
+    "docs/schedulers.md",
 ]
 
 

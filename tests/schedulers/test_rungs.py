@@ -36,7 +36,7 @@ def test_the_rank_correlation_is_scipys(values):
 
 
 def watched(pairs):
-    watch = RankingWatch("Some")
+    watch = RankingWatch()
     for earlier, later in pairs:
         watch.add(0, 0, [2, 8], earlier, later)
     return watch.warnings
@@ -49,7 +49,7 @@ def test_a_ranking_that_predicts_nothing_is_told_once_at_the_tenth_trial():
     [warning] = watched(pairs[:10])
     assert watched(pairs) == [warning]
     assert warning == (
-        "Some: the ranking at rung 2 says little about that at rung 8: over the 10 trials that were at both, the rank "
+        "the ranking at rung 2 says little about that at rung 8: over the 10 trials that were at both, the rank "
         "correlation is -1.00. Trials are judged before they show what they are worth: use a larger grace_period, "
         "8 say."
     )
@@ -69,7 +69,7 @@ def test_rankings_that_agree_or_that_are_all_ties_are_no_reason_to_warn():
 
 
 def test_warnings_outlive_another_objective_and_the_pairs_do_not():
-    watch = RankingWatch("Some")
+    watch = RankingWatch()
     for number in range(10):
         watch.add(0, 0, [2, 8], number, -number)
     watch.forget()
@@ -110,7 +110,7 @@ def test_schedulers_warn_as_the_naive_rule_does(scheduler):
 
         run = Run(scheduler(max_t=16, reduction_factor=2), seed, trials=60, longest=20, value_of=value, slots=9).play()
         expected = naive_warnings(run.results, "max", [1, 2, 4, 8, 16])
-        assert [warning.split(": ")[1] for warning in run.scheduler.warnings] == [
+        assert [warning.split(": ")[0] for warning in run.scheduler.warnings] == [
             f"the ranking at rung {low} says little about that at rung {high}" for low, high in expected
         ]
         told += len(expected)

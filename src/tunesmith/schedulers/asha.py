@@ -78,7 +78,7 @@ class ASHAScheduler(Scheduler):
         self.reduction_factor = self._brackets.reduction_factor
         self.stop_last_trials = stop_last_trials
         self._end = self.max_t if self.max_t is not None and stop_last_trials else FOREVER
-        self._watch = RankingWatch(owner)
+        self._watch = RankingWatch()
         self._forget(None)
 
     def _forget(self, objective: Objective | None) -> None:

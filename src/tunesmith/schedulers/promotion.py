@@ -40,7 +40,7 @@ class Promotions:
         self.height = height
         self.ranked_by: Objective | None = None
         """What the losses at the rungs are losses of."""
-        self.watch = RankingWatch(owner)
+        self.watch = RankingWatch()
         self._brackets = brackets
         self._end = FOREVER if brackets.max_t is None else brackets.max_t
         self._climbers = Climbers(self._changed)

@@ -186,8 +186,7 @@ class RankingWatch:
     standard error, `1 / sqrt(n - 1)`, below 0.4 is told, once for each two rungs. So the cost is O(log n) a trial.
     """
 
-    def __init__(self, owner: str) -> None:
-        self._owner = owner
+    def __init__(self) -> None:
         self.warnings: list[str] = []
         self.pairs: dict[tuple[int, int], list[tuple[float, float]]] = {}
         """(bracket, index of the lower rung) -> each trial's loss at the lower and at the upper one."""
@@ -208,7 +207,7 @@ class RankingWatch:
         if correlation is not None and correlation < EXPECTED - 1 / math.sqrt(len(pairs) - 1):
             self._warned.add(key)
             self.warnings.append(
-                f"{self._owner}: the ranking at rung {milestones[index]:g} says little about that at rung "
+                f"the ranking at rung {milestones[index]:g} says little about that at rung "
                 f"{milestones[index + 1]:g}: over the {len(pairs)} trials that were at both, the rank correlation is "
                 f"{correlation:.2f}. Trials are judged before they show what they are worth: use a larger "
                 f"grace_period, {milestones[index + 1]:g} say."
