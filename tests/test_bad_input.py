@@ -81,7 +81,11 @@ ARGUMENTS = [
     ({"mode": "max"}, A, "mode='max' without a metric. Say which: metric='accuracy'."),
     ({"metric": "accuracy", "mode": "maximum"}, A, "mode='maximum': give 'min' or 'max'."),
     ({"metric": 3, "mode": "max"}, A, "metric=3: give the name of a reported metric"),
-    ({"metric": ["a", "b"], "mode": ["max"]}, A, "2 metrics and 1 modes: give one mode for each metric, or one for all."),
+    (
+        {"metric": ["a", "b"], "mode": ["max"]},
+        A,
+        "2 metrics and 1 modes: give one mode for each metric, or one for all.",
+    ),
     # How many.
     ({"num_samples": 0}, A, "num_samples=0: give a whole number from 1, or -1 for no end."),
     ({"num_samples": -2}, A, "num_samples=-2: give a whole number from 1, or -1 for no end."),

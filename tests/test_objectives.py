@@ -131,7 +131,6 @@ def test_resumed_objectives_are_those_of_the_newest_session(quiet):
         ({"replicates": 2, "space": {"replicate": 1}}, "the space has a parameter 'replicate'."),
         ({"scheduler": tune.RacingScheduler(), "metric": "a", "mode": "min"}, "there is nothing to race over"),
     ],
-    ids=str,
 )
 def test_arguments_that_make_no_sense_are_refused(quiet, arguments, message):
     with pytest.raises(tune.ConfigError) as caught:
@@ -227,7 +226,6 @@ def test_replicates_without_a_metric_have_no_mean(quiet):
         ("patience(patience=1, metric=latency, mode=min)", "latency has not got better for 1"),
         ("threshold(upper=0.8, metric=latency)", "latency 0.9 is above the upper bound 0.8"),
     ],
-    ids=str,
 )
 def test_a_rule_stops_trials_of_a_real_run(quiet, scheduler, reason):
     results = tune.run(train, space=SPACE, metric="error", mode="min", num_samples=2, scheduler=scheduler, **quiet)

@@ -277,7 +277,9 @@ class Limited(KeyedSearcher):
 @pytest.mark.parametrize("every", [0, 1], ids=["no checkpoints", "checkpoints"])
 @pytest.mark.parametrize("workers", [1, 2, 7])
 @pytest.mark.parametrize(
-    "searcher", [lambda: Limited(), lambda: KeyedSearcher(moody=0.9), lambda: KeyedSearcher(most=31)], ids=str
+    "searcher",
+    [lambda: Limited(), lambda: KeyedSearcher(moody=0.9), lambda: KeyedSearcher(most=31)],
+    ids=["limited", "moody", "dry"],
 )
 def test_with_any_searcher_it_comes_to_an_end(searcher, workers, every):
     run = driven(HyperBandScheduler(max_t=9), searcher=searcher(), trials=40, workers=workers, every=every).run()
