@@ -99,10 +99,13 @@ class Bench:
             step = self.core.handle(Suggested(at=self.experiment.at, configs=configs, requests=requests))
             together.events.extend(step.events)
 
-    def report(self, trial: int = 0, number: int = 1, *, at: float = 1.0, loss: Any = 0.5, **fields: Any) -> Step:
+    def report(
+        self, trial: int = 0, number: int = 1, *, at: float = 1.0, loss: Any = 0.5, done: bool = False, **fields: Any
+    ) -> Step:
         fields.setdefault("attempt", self.experiment.trials[trial].attempt)
         fields.setdefault("waits", True)
-        return self.handle(Reported(at=at, trial=trial, number=number, metrics={"loss": loss}, **fields))
+        metrics = {"loss": loss, "done": True} if done else {"loss": loss}
+        return self.handle(Reported(at=at, trial=trial, number=number, metrics=metrics, **fields))
 
     def end(self, trial: int = 0, outcome: str = "done", failure: Failure | None = None, **fields: Any) -> Step:
         fields.setdefault("attempt", self.experiment.trials[trial].attempt)
@@ -440,6 +443,26 @@ def test_a_trial_that_ends_before_its_kill_reaches_it_has_completed_without_a_fa
 
     assert kinds(step) == [AttemptEnded, TrialCompleted, ExperimentFinished]
     assert bench.experiment.trials[0].failure is None
+
+
+def test_a_result_that_says_done_completes_its_trial_in_the_same_step():
+    bench = Bench(trials=1)
+
+    step = bench.report(number=3, checkpoint="c3", waits=False, done=True)
+
+    assert kinds(step) == [Reported, TrialCompleted]
+    assert bench.status() is Status.COMPLETED
+    assert kinds(bench.end(outcome="done")) == [AttemptEnded, ExperimentFinished]
+
+
+def test_a_trial_that_is_done_and_does_not_end_is_killed_like_one_that_hangs():
+    bench = Bench(trials=1, report_timeout=10.0)
+    bench.report(number=3, waits=False, done=True, at=1.0)
+
+    assert bench.tick(10.0) == NOTHING
+    assert bench.tick(11.0).commands == [Kill(0, 1, 1.0)]
+    assert kinds(bench.end(outcome="killed", at=11.5)) == [AttemptEnded, ExperimentFinished]
+    assert bench.status() is Status.COMPLETED
 
 
 def test_only_silence_makes_an_attempt_hung():

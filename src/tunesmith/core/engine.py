@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 
 from ..errors import ResourceError, TuneError
+from . import retention
 from .commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .events import (
     AttemptEnded,
@@ -239,6 +240,11 @@ class Core:
                 self._fail(trial, Failure(kind="nan", message=message))
                 self._halt(trial)
                 return
+        if event.metrics.get("done"):
+            # Known with the result itself: had it to be told by the attempt's end, a crash in between would make the
+            # trial train on.
+            self._emit(TrialCompleted(at=self._now, trial=trial.id))
+            return
         if event.waits:
             self._answer(trial, self.scheduler.decide(event, experiment), is_pausing)
 
@@ -622,43 +628,17 @@ class Core:
                 self._close("failed", message)
 
     def _drop_unneeded_checkpoints(self, trial: Trial) -> None:
-        """Keep a trial's last checkpoint and its best ones."""
-        kept = trial.checkpoints
-        if kept is not None and len(kept) > 1:
-            count = self.limits.num_to_keep
-            if count is None:
-                needed = {trial.checkpoint, trial.best_checkpoint}
-            else:
-                newest_first = list(kept)[::-1]
-                needed = {trial.checkpoint, *sorted(newest_first, key=lambda name: kept[name].score)[:count]}
-            for checkpoint in [name for name in kept if name not in needed]:
-                self._drop(trial, checkpoint)
-        most = self.limits.checkpoint_bytes
-        if most is not None and self.experiment.checkpoint_bytes > most:
-            self._make_room(most)
+        for checkpoint in retention.superseded(trial, self.limits.num_to_keep):
+            self._drop(trial, checkpoint)
+        if self.limits.checkpoint_bytes is not None:
+            for other, checkpoint in retention.over_budget(self.experiment, self.limits.checkpoint_bytes):
+                self._drop(other, checkpoint)
 
     def _drop(self, trial: Trial, checkpoint: str) -> None:
         is_shared = checkpoint in self.experiment.sharers
         self._emit(CheckpointDropped(at=self._now, trial=trial.id, checkpoint=checkpoint))
         if not is_shared:
             self._command(Discard(checkpoint))
-
-    def _make_room(self, most: int) -> None:
-        """Drop checkpoints until the rest take no more than `most` bytes.
-
-        First those of trials that are over, the worst first, then what live ones keep besides their last. The best
-        trial's best one, and the last one of a trial that may go on, are never dropped.
-        """
-        experiment = self.experiment
-        # Those that keep any are as few as fit into the room.
-        keepers = [experiment.trials[number] for number in experiment.keepers]
-        for trial in sorted(keepers, key=lambda trial: (not trial.status.is_final, -trial.best_loss)):
-            best = trial.best_checkpoint if trial is experiment.best else None
-            last = None if trial.status.is_final else trial.checkpoint
-            for checkpoint in [name for name in trial.checkpoints or () if name not in (best, last)]:
-                if experiment.checkpoint_bytes <= most:
-                    return
-                self._drop(trial, checkpoint)
 
     # Deadlines.
 
@@ -678,8 +658,8 @@ class Core:
         limits = self.limits
         if kind == "grace":
             self._command(Kill(trial.id, attempt, limits.kill_grace))
-        elif trial.status is not Status.RUNNING or trial.id in self._kill_reasons:
-            return
+        elif trial.status not in (Status.RUNNING, Status.COMPLETED) or trial.id in self._kill_reasons:
+            return  # What was told to stop has its grace; what completed by itself may take as long as the others.
         elif kind == "time_limit":
             if self._time_limits.get(trial.id) != due:
                 return
