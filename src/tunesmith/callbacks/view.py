@@ -174,13 +174,18 @@ def saved_line(experiment: Experiment) -> str:
     """Return how much training early stopping saved, measured against the longest trial."""
     stopped = experiment.counts[Status.STOPPED]
     longest = max((trial.number for trial in experiment.trials), default=0)
-    ended = [trial.number for trial in experiment.trials if trial.status.is_final and trial.number]
+    # One that was stopped before it began, in a race say, has saved all of its training; one that failed has not.
+    ended = [
+        trial.number
+        for trial in experiment.trials
+        if trial.status is Status.STOPPED or (trial.status.is_final and trial.number)
+    ]
     trained = sum(ended)
     if not stopped or longest < 2 or trained >= longest * len(ended):
         return ""
     full = longest * len(ended)
     return (
-        f"{stopped} trials were stopped early: {trained:,} iterations instead of {full:,} "
+        f"{stopped} trial{'s were' if stopped > 1 else ' was'} stopped early: {trained:,} iterations instead of {full:,} "
         f"(if each had run for the longest one's {longest:,}), {1 - trained / full:.0%} less"
     )
 
