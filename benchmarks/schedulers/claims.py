@@ -138,7 +138,6 @@ def hyperband(run: "Runs") -> list[str]:
         lines.append(f"  {name} ({ranked[place]:.4f}): random search {interval(full)} s")
         for label, make in {
             "HyperBand": tune.HyperBandScheduler,
-            "HyperBand, largest bracket first": tune.HyperBandForBOHB,
             "ASHA (stopping)": asha,
             "ASHA (promotion)": promotion,
         }.items():

@@ -183,9 +183,9 @@ def saved_line(experiment: Experiment) -> str:
     trained = sum(ended)
     if not stopped or longest < 2 or trained >= longest * len(ended):
         return ""
-    full = longest * len(ended)
+    full, who = longest * len(ended), "trial was" if stopped == 1 else "trials were"
     return (
-        f"{stopped} trial{'s were' if stopped > 1 else ' was'} stopped early: {trained:,} iterations instead of {full:,} "
+        f"{stopped} {who} stopped early: {trained:,} iterations instead of {full:,} "
         f"(if each had run for the longest one's {longest:,}), {1 - trained / full:.0%} less"
     )
 
