@@ -13,7 +13,7 @@ from typing import Any
 from . import __version__, invocation
 from .callbacks.base import Callback, Run
 from .core.engine import Core, Limits, fold
-from .core.events import Config, Event, ExperimentCreated, SessionOpened, Suggested
+from .core.events import Config, Event, ExperimentCreated, Node, SessionOpened, Suggested
 from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
@@ -86,27 +86,7 @@ def drive(plan: Plan) -> None:
             nodes = plan.executor.open(_job(plan, seed), at=experiment.at, deliver=deliver)
             if plan.request_of is None:
                 Pool(nodes).check(plan.request)
-            opening: list[Event] = [
-                SessionOpened(
-                    at=plan.executor.now(),
-                    session=experiment.session + 1,
-                    started=time.time(),
-                    metric=plan.objective.metric if plan.objective else None,
-                    mode=plan.objective.mode if plan.objective else "max",
-                    trials_wanted=trials_wanted,
-                    request=dict(plan.request),
-                    nodes=tuple(nodes),
-                    scheduler=type(plan.scheduler).__name__,
-                    searcher=type(searcher).__name__,
-                    host=socket.gethostname(),
-                    pid=os.getpid(),
-                    retry_failed=plan.retry_failed,
-                    checkpoint_score=_pair(plan.checkpoint_score),
-                    objects={name: plan.space.object_label(name) for name in plan.space.objects},
-                    more_objectives=tuple((each.metric, each.mode) for each in plan.more_objectives),
-                    replicates=plan.replicates,
-                )
-            ]
+            opening: list[Event] = [_opened(plan, experiment.session + 1, nodes, searcher, trials_wanted)]
             if journal is None:
                 journal = _new_journal(plan.folder)
             else:
@@ -133,16 +113,7 @@ def drive(plan: Plan) -> None:
                 searcher=searcher,
                 executor=plan.executor,
                 journal=journal,
-                run=Run(
-                    folder=plan.folder,
-                    name=plan.folder.name,
-                    resume_command=invocation.resume_command(plan.folder),
-                    resolve=plan.space.resolve,
-                    parameters=tuple(plan.space.parameters),
-                    searcher=searcher,
-                    scheduler=plan.scheduler,
-                    replicates=plan.replicates,
-                ),
+                run=_run(plan, searcher),
                 callbacks=plan.callbacks,
                 request_of=plan.request_of,
                 discards=plan.remote.discard if plan.remote is not None else None,
@@ -153,6 +124,43 @@ def drive(plan: Plan) -> None:
     finally:
         if journal is not None:
             journal.close()
+
+
+def _opened(
+    plan: Plan, session: int, nodes: Sequence[Node], searcher: Searcher, trials_wanted: int | None
+) -> SessionOpened:
+    return SessionOpened(
+        at=plan.executor.now(),
+        session=session,
+        started=time.time(),
+        metric=plan.objective.metric if plan.objective else None,
+        mode=plan.objective.mode if plan.objective else "max",
+        trials_wanted=trials_wanted,
+        request=dict(plan.request),
+        nodes=tuple(nodes),
+        scheduler=type(plan.scheduler).__name__,
+        searcher=type(searcher).__name__,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        retry_failed=plan.retry_failed,
+        checkpoint_score=_pair(plan.checkpoint_score),
+        objects={name: plan.space.object_label(name) for name in plan.space.objects},
+        more_objectives=tuple((each.metric, each.mode) for each in plan.more_objectives),
+        replicates=plan.replicates,
+    )
+
+
+def _run(plan: Plan, searcher: Searcher) -> Run:
+    return Run(
+        folder=plan.folder,
+        name=plan.folder.name,
+        resume_command=invocation.resume_command(plan.folder),
+        resolve=plan.space.resolve,
+        parameters=tuple(plan.space.parameters),
+        searcher=searcher,
+        scheduler=plan.scheduler,
+        replicates=plan.replicates,
+    )
 
 
 def _pair(objective: Objective | None) -> tuple[str, str] | None:
