@@ -1,7 +1,7 @@
 """The run loop: executor -> core -> journal -> callbacks -> executor. The only place where these four meet.
 
-A turn takes everything that has happened, decides it together, journals it in one transaction, shows it, and only then
-acts. So whatever anybody ever saw is in the journal, and whatever was done had been written down before.
+A turn takes everything that has happened, decides it together, journals it in one transaction, and only then acts and
+shows it. So whatever anybody ever saw is in the journal, and whatever was done had been written down before.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ FLUSH_EVERY = 0.5
 """Seconds between two looks of the callbacks, and of the loop for requests from other processes."""
 FULL_DISK_RETRY = 1.0
 """Seconds between two tries to write to a full disk."""
+MUCH_ROOM, ROOM_LASTS = 1 << 30, 0.05
+"""So many free bytes last for so many seconds at least."""
 MOST_HELD_BACK = 20_000
 """While the disk is full, so many events are read ahead; then hardly any."""
 
@@ -65,6 +67,8 @@ class Loop:
         self._interrupts: list[str] = []
         self._interrupts_seen = 0
         self._held_back: list[Event] = []
+        self._room_until = 0.0
+        """Until then the disk cannot have become full."""
         self._warned: dict[Policy, int] = {searcher: 0, core.scheduler: 0}
         """How many warnings of each policy have been shown."""
         self._act: dict[type[Command], Callable[..., None]] = {
@@ -96,7 +100,7 @@ class Loop:
         self.turn([*events, *self._news(self._executor.now())])
 
     def turn(self, events: Sequence[Event]) -> None:
-        """Decide, remember, show, act: on everything in `events` together."""
+        """Decide, remember, act, show: on everything in `events` together."""
         core = self.core
         step = core.handle(*events) if events else Step()
         self._carry_out(step)
@@ -113,12 +117,13 @@ class Loop:
                 # A trial that may go on need not wait for the disk: what it does next is done again after a crash.
                 self._executor.proceed(command)
         self._remember(step.events, launches=any(isinstance(command, Start) for command in step.commands))
-        if step.events:
-            self._tell("handle", step.events, self.experiment)
+        # The workers have something to do while it is shown.
         for command in step.commands:
             act = self._act.get(type(command))
             if act is not None:
                 act(command)
+        if step.events:
+            self._tell("handle", step.events, self.experiment)
 
     def _with_suggestions(self, step: Step) -> Step:
         """Return the step together with what follows from the searcher's answers, so that a turn is one transaction."""
@@ -142,7 +147,7 @@ class Loop:
             try:
                 if launches and not self._interrupts:
                     # The journal may have room left where a trial that starts now has none, and would fail of that.
-                    check_room(self._run.folder)
+                    self._check_room()
                 self._journal.append(events, self.experiment)
                 break
             except JournalFull as error:
@@ -158,6 +163,12 @@ class Loop:
                 tries += 1
         if tries:
             self._say("There is room on the disk again; the experiment goes on.")
+
+    def _check_room(self) -> None:
+        now = time.monotonic()
+        if now >= self._room_until:
+            room = check_room(self._run.folder)
+            self._room_until = now + ROOM_LASTS if room >= MUCH_ROOM else 0.0
 
     def _suggest(self, count: int) -> Event:
         configs = tuple(self._searcher.suggest(count, self.experiment))

@@ -369,6 +369,8 @@ class Core:
     def _fill(self) -> None:
         """Give free resources away until nobody is left who fits."""
         experiment = self.experiment
+        if not experiment.paused and not experiment.has_more_to_come:
+            return  # Nobody is left; most turns of an experiment's end, and all of a single trial's.
         self._decided = 0
         while self.limits.max_concurrent is None or len(experiment.live) < self.limits.max_concurrent:
             is_full = experiment.pool.room(experiment.request, at_most=1) == 0

@@ -84,6 +84,8 @@ class LocalExecutor(Executor):
         """What is known here before anyone asks."""
         self._heard_at = self._pinged_at = 0.0
         self._wake_in, self._wake_out = -1, -1
+        self._poller = select.poll()
+        """Of what wakes us, and of the agent while there is one."""
         self.method = ""
         """How workers are made (fork or exec), once the agent knows."""
 
@@ -110,6 +112,7 @@ class LocalExecutor(Executor):
         )
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
+        self._poller.register(self._wake_in, select.POLLIN)
         os.set_blocking(self._wake_out, False)
         self._launch_agent()
         cpus = float(cpu_count() if self._cpus is None else self._cpus)
@@ -186,6 +189,7 @@ class LocalExecutor(Executor):
         agent, self._agent = self._agent, None
         if agent is not None:
             agent.close(CLOSE_PATIENCE)
+        self._poller = select.poll()
         for descriptor in (self._wake_in, self._wake_out):
             if descriptor >= 0:
                 os.close(descriptor)
@@ -212,13 +216,12 @@ class LocalExecutor(Executor):
 
     def _sleep(self, patience: float) -> bool:
         """Wait for news and take it in; True if it was `wake` that ended the wait."""
-        poller = select.poll()
-        poller.register(self._wake_in, select.POLLIN)
         agent = self._agent
-        if agent is not None:
-            poller.register(agent.socket, select.POLLIN | (select.POLLOUT if agent.outbox.size else 0))
-        ready = dict(poller.poll(math.ceil(patience * 1000)))
-        if agent is not None:
+        if agent is None:
+            ready = dict(self._poller.poll(math.ceil(patience * 1000)))
+        else:
+            self._poller.register(agent.socket, select.POLLIN | (select.POLLOUT if agent.outbox.size else 0))
+            ready = dict(self._poller.poll(math.ceil(patience * 1000)))
             self._serve(agent, ready.get(agent.socket.fileno(), 0))
         if self._wake_in not in ready:
             return False
@@ -309,6 +312,8 @@ class LocalExecutor(Executor):
     def _lose(self, agent: AgentConnection, reason: str) -> None:
         """End what an agent can no longer end; the next start gets another agent."""
         self._agent = None
+        with contextlib.suppress(KeyError):
+            self._poller.unregister(agent.socket)
         words = agent.close(0.0 if reason else CLOSE_PATIENCE)
         reason = reason or words
         if not agent.is_ready and self._setup is not None and self._setup.preload:

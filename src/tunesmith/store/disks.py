@@ -35,8 +35,8 @@ def network_disk(folder: Path, mounts: Path = Path("/proc/self/mounts")) -> str 
     return kind if kind in NETWORK else None
 
 
-def check_room(folder: Path) -> None:
-    """Check that the disk of `folder` has room for more than the next few lines.
+def check_room(folder: Path) -> int:
+    """Check that the disk of `folder` has room for more than the next few lines; return how many bytes are free.
 
     Raises:
         JournalFull: It has not.
@@ -46,3 +46,4 @@ def check_room(folder: Path) -> None:
     # A file system that counts no blocks does not tell.
     if disk.f_blocks and free < LEAST_ROOM:
         raise JournalFull(f"the disk of {folder} is full ({free:,} bytes are free). Make room on it.")
+    return free if disk.f_blocks else 0

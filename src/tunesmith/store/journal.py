@@ -39,9 +39,11 @@ MILESTONES: dict[type[Event], str] = {
 
 # Many rows in one statement cost a third less than one by one. OR ROLLBACK needs no journal of its own for that.
 _ROWS_AT_ONCE = 40
-_INSERT = "INSERT OR ROLLBACK INTO events VALUES "
-_INSERT_MANY = _INSERT + ", ".join(["(?, ?, ?, ?, ?, ?)"] * _ROWS_AT_ONCE)
-_INSERT_ONE = _INSERT + "(?, ?, ?, ?, ?, ?)"
+_INSERTS = [
+    "INSERT OR ROLLBACK INTO events VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?)"] * count)
+    for count in range(_ROWS_AT_ONCE + 1)
+]
+"""Statements that insert so many rows."""
 
 _REPLACE_TRIAL = "REPLACE INTO trials VALUES (?, ?, ?, ?, ?)"
 _UPDATE_GROWN = "UPDATE trials SET payload = ?, crc = ? WHERE id = ?"
@@ -148,11 +150,9 @@ class Journal:
         ]
         moved, grown = _touched(events, experiment)
         with self._transaction(rows[-1][0]) as connection:
-            whole = len(rows) - len(rows) % _ROWS_AT_ONCE
-            for start in range(0, whole, _ROWS_AT_ONCE):
-                connection.execute(_INSERT_MANY, tuple(chain.from_iterable(rows[start : start + _ROWS_AT_ONCE])))
-            if whole < len(rows):
-                connection.executemany(_INSERT_ONE, rows[whole:])
+            for start in range(0, len(rows), _ROWS_AT_ONCE):
+                some = rows[start : start + _ROWS_AT_ONCE]
+                connection.execute(_INSERTS[len(some)], tuple(chain.from_iterable(some)))
             if moved:
                 connection.executemany(_REPLACE_TRIAL, map(encode_trial, moved))
             if grown:
