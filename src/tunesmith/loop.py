@@ -13,7 +13,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from .callbacks.base import Callback, Run
@@ -30,6 +30,8 @@ from .store.requests import read_requests
 
 FLUSH_EVERY = 0.5
 """Seconds between two looks of the callbacks, and of the loop for requests from other processes."""
+ROWS_LAG = 0.05
+"""Seconds that the journal's rows of running trials may be behind its events."""
 FULL_DISK_RETRY = 1.0
 """Seconds between two tries to write to a full disk."""
 MUCH_ROOM, ROOM_LASTS = 1 << 30, 0.05
@@ -58,6 +60,7 @@ class Loop:
         self._searcher = searcher
         self._executor = executor
         self._journal = journal
+        journal.lag = ROWS_LAG
         self._run = run
         self._callbacks = list(callbacks)
         self._request_of = request_of
@@ -208,6 +211,8 @@ class Loop:
             self._flush_at = time.monotonic() + FLUSH_EVERY
             self._show_warnings()
             self._tell("flush", self.experiment)
+            with suppress(JournalFull):  # The events are there; where they left the trials is tried again.
+                self._journal.catch_up(self.experiment)
             self._journal.sync()
             news += self._requests(now)
         if len(self._interrupts) > self._interrupts_seen:

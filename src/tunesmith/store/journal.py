@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import chain
 from pathlib import Path
@@ -25,7 +26,7 @@ from .disks import network_disk
 from .faults import SQLITE_FAULTS, damage, find_journal, journal_error
 from .lock import Lock
 from .schema import SCHEMA, check, connect
-from .summary import TrialRow, encode_trial, trial_row
+from .summary import SummaryRow, encode_trial, trial_row
 
 if TYPE_CHECKING:
     from ..core.experiment import Experiment
@@ -45,7 +46,10 @@ _INSERTS = [
 ]
 """Statements that insert so many rows."""
 
-_REPLACE_TRIAL = "REPLACE INTO trials VALUES (?, ?, ?, ?, ?)"
+_WRITE_TRIAL = (
+    "INSERT INTO trials VALUES (?, ?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+    "status = excluded.status, loss = excluded.loss, payload = excluded.payload, crc = excluded.crc"
+)
 _UPDATE_GROWN = "UPDATE trials SET payload = ?, crc = ? WHERE id = ?"
 
 _CHECKED_IN_FULL = 64 * 2**20
@@ -67,6 +71,10 @@ class Journal:
         self._lock = lock
         self._wal = folder / f"{JOURNAL}-wal" if wal else None
         self._is_synced = True
+        self.lag = 0.0
+        """How many seconds the row of a trial that only has new results, none its best, may be behind its events."""
+        self._behind: dict[int, None] = {}
+        self._behind_until = 0.0
 
     @classmethod
     def create(cls, folder: Path, *, wal: bool | None = None) -> Self:
@@ -148,17 +156,50 @@ class Journal:
             for event, row in zip(events, rows, strict=True)
             if type(event) in MILESTONES
         ]
-        moved, grown = _touched(events, experiment)
+        moved, grown = self._touched(events, experiment)
         with self._transaction(rows[-1][0]) as connection:
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 some = rows[start : start + _ROWS_AT_ONCE]
                 connection.execute(_INSERTS[len(some)], tuple(chain.from_iterable(some)))
             if moved:
-                connection.executemany(_REPLACE_TRIAL, map(encode_trial, moved))
+                connection.executemany(_WRITE_TRIAL, _encoded(moved, experiment))
             if grown:
-                connection.executemany(_UPDATE_GROWN, ((row[3], row[4], row[0]) for row in map(encode_trial, grown)))
+                connection.executemany(_UPDATE_GROWN, _encoded_grown(grown, experiment))
             if about:
                 connection.executemany("REPLACE INTO about VALUES (?, ?)", about)
+        self._forget_behind(moved, grown)
+
+    def catch_up(self, experiment: Experiment) -> None:
+        """Write where trials stand whose rows are behind their events (see `lag`).
+
+        Args:
+            experiment: As in `append`.
+        """
+        if not self._behind:
+            return
+        behind = list(self._behind)
+        with self._transaction(self.last_seq) as connection:
+            connection.executemany(_UPDATE_GROWN, _encoded_grown(behind, experiment))
+        self._forget_behind((), behind)
+
+    def _touched(self, events: Sequence[Event], experiment: Experiment) -> tuple[list[int], list[int]]:
+        """Return the trials that the events moved, and those whose rows are to say that they only have new results.
+
+        The second need no new place in an index, which halves what a single report costs; and when reports come one by
+        one and fast, not each of them is worth writing the row anew.
+        """
+        moved, grown = _touched(events, experiment)
+        if self.lag:
+            self._behind.update(dict.fromkeys(grown))
+            grown = self._behind.keys() - moved if time.monotonic() >= self._behind_until else set()
+        return sorted(moved), sorted(grown)
+
+    def _forget_behind(self, moved: Iterable[int], grown: Sequence[int]) -> None:
+        if grown:
+            self._behind_until = time.monotonic() + self.lag
+        if self._behind:
+            for number in (*moved, *grown):
+                self._behind.pop(number, None)
 
     def summarize(self, experiment: Experiment) -> None:
         """Write anew where trials stand, if that is not what the table says: it may rank otherwise, or be damaged.
@@ -174,7 +215,7 @@ class Journal:
                     if row == [status, loss, payload.encode(), crc]:
                         sound.add(number)
             stale = (encode_trial(trial_row(trial)) for trial in trials if trial.id not in sound)
-            connection.executemany(_REPLACE_TRIAL, stale)
+            connection.executemany(_WRITE_TRIAL, stale)
 
     @contextmanager
     def _transaction(self, last: int) -> Iterator[sqlite3.Connection]:
@@ -266,11 +307,16 @@ def _choose_wal(connection: sqlite3.Connection, folder: Path, wal: bool | None) 
     return False
 
 
-def _touched(events: Sequence[Event], experiment: Experiment) -> tuple[list[TrialRow], list[TrialRow]]:
-    """Return the trials that the events moved, and those that only have new results, none of them their best.
+def _encoded(numbers: Iterable[int], experiment: Experiment) -> Iterator[SummaryRow]:
+    return (encode_trial(trial_row(experiment.trials[number])) for number in numbers)
 
-    The second need no new place in an index, which halves what a single report costs.
-    """
+
+def _encoded_grown(numbers: Iterable[int], experiment: Experiment) -> Iterator[tuple[str, int, int]]:
+    return ((payload, crc, number) for number, _, _, payload, crc in _encoded(numbers, experiment))
+
+
+def _touched(events: Sequence[Event], experiment: Experiment) -> tuple[set[int], set[int]]:
+    """Return the trials that the events moved, and those that only have new results, none of them their best."""
     trials = experiment.trials
     suggested = sum(len(event.configs) for event in events if type(event) is Suggested)
     moved = set(range(len(trials) - suggested, len(trials)))
@@ -283,8 +329,7 @@ def _touched(events: Sequence[Event], experiment: Experiment) -> tuple[list[Tria
             # A person may ask to stop a trial that does not exist.
             if number is not None and 0 <= number < len(trials):
                 moved.add(number)
-    grown -= moved
-    return [trial_row(trials[n]) for n in sorted(moved)], [trial_row(trials[n]) for n in sorted(grown)]
+    return moved, grown - moved
 
 
 def _sync_folder(folder: Path) -> None:
