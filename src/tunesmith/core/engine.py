@@ -498,7 +498,7 @@ class Core:
         experiment = self.experiment
         finished = self._closing
         if finished is None:
-            if self._is_complete() and not experiment.counts[Status.PENDING] and not experiment.paused:
+            if not experiment.has_more_to_come and not experiment.paused:
                 finished = ExperimentFinished(at=self._now, reason="completed")
             else:
                 message = f"nothing runs, and {self._why_nothing_starts()}"
@@ -518,11 +518,6 @@ class Core:
         if experiment.paused:
             return f"{type(self.scheduler).__name__} lets none of the {len(experiment.paused)} paused trials go on"
         return "the searcher has no config to offer for now, and no result is to come"
-
-    def _is_complete(self) -> bool:
-        experiment = self.experiment
-        wanted = experiment.trials_wanted
-        return experiment.is_exhausted or (wanted is not None and experiment.next_number >= wanted)
 
     # What the rules share.
 

@@ -105,12 +105,15 @@ class Experiment:
         return len(self.trials)
 
     @property
+    def wants_suggestions(self) -> bool:
+        """Whether the searcher may still propose trials."""
+        wanted = self.trials_wanted
+        return not self.is_exhausted and (wanted is None or len(self.trials) < wanted)
+
+    @property
     def has_more_to_come(self) -> bool:
         """Whether new trials may still come: some wait, or the searcher may propose more."""
-        wanted = self.trials_wanted
-        return bool(self.counts[Status.PENDING]) or (
-            not self.is_exhausted and (wanted is None or len(self.trials) < wanted)
-        )
+        return bool(self.counts[Status.PENDING]) or self.wants_suggestions
 
     def first_resumable(self) -> int | None:
         """Return the trial that has been paused for longest, of those whose attempts have ended or are held."""

@@ -341,9 +341,8 @@ class HyperBandScheduler(Scheduler):
 
     def _settle(self, bracket: Bracket, experiment: Experiment) -> None:
         """End the bracket's round if everybody is there, and the next ones that are thereby complete."""
-        wanted = experiment.trials_wanted
-        may_come = not experiment.is_exhausted and (wanted is None or experiment.next_number < wanted)
-        while bracket.everybody_waits and not bracket.is_last_round and not (bracket.is_open and may_come):
+        may_fill = bracket.is_open and experiment.wants_suggestions
+        while bracket.everybody_waits and not bracket.is_last_round and not may_fill:
             self._advance(bracket, experiment)
 
     def _advance(self, bracket: Bracket, experiment: Experiment) -> None:

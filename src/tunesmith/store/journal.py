@@ -156,7 +156,7 @@ class Journal:
             for event, row in zip(events, rows, strict=True)
             if type(event) in MILESTONES
         ]
-        moved, grown = self._touched(events, experiment)
+        moved, grown = self._rows_to_write(events, experiment)
         with self._transaction(rows[-1][0]) as connection:
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 some = rows[start : start + _ROWS_AT_ONCE]
@@ -182,7 +182,7 @@ class Journal:
             connection.executemany(_UPDATE_GROWN, _encoded_grown(behind, experiment))
         self._forget_behind((), behind)
 
-    def _touched(self, events: Sequence[Event], experiment: Experiment) -> tuple[list[int], list[int]]:
+    def _rows_to_write(self, events: Sequence[Event], experiment: Experiment) -> tuple[list[int], list[int]]:
         """Return the trials that the events moved, and those whose rows are to say that they only have new results.
 
         The second need no new place in an index, which halves what a single report costs; and when reports come one by

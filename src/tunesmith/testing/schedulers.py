@@ -192,7 +192,7 @@ class _Trail:
             fold([event], experiment, (fresh,))
             if index in states:
                 self._compare(states[index], self._state(fresh), f"folding the journal up to event {index} ({event})")
-        self._compare(self._state(session.watched.inner), self._state(fresh), "folding the whole journal")
+        self._compare(self._state(session.watched.inner), self._state(fresh), "folding the journal to its end")
         kept, found = list(session.watched.inner.warnings), list(fresh.warnings)
         assert kept == found, f"folding the journal gives other warnings: {found} in place of {kept}"
 
