@@ -1,6 +1,7 @@
 import math
 import random
 
+import numpy as np
 import pytest
 
 import tunesmith as tune
@@ -151,3 +152,70 @@ def test_no_generator_is_shared_with_random_search():
 def test_a_config_of_another_space_is_refused():
     with pytest.raises(SpaceError, match="config\\['lr'\\]: 5 is outside"):
         encoding({"lr": tune.uniform(0, 1)}).coordinates({"lr": 5})
+
+
+ROWS = {
+    "lr": tune.loguniform(1e-5, 1e-1),
+    "step": tune.quniform(0, 1, 0.1),
+    "log_step": tune.qloguniform(0.1, 1, 0.1),
+    "batch": tune.qrandint(16, 256, 16),
+    "log_batch": tune.qlograndint(16, 256, 16),
+    "layers": tune.randint(4, 9),
+    "units": tune.lograndint(1, 1000),
+    "noise": tune.randn(3, 2),
+    "model": tune.choice(
+        ["linear", {"depth": tune.randint(2, 10)}, {"opt": tune.choice(["sgd", {"b": tune.uniform(0, 1)}])}]
+    ),
+    "fold": tune.grid_search([0, 1, 2]),
+}
+
+
+def test_settled_rows_are_those_of_real_configs():
+    found = encoding(ROWS)
+    rows = found.uniform(300, np.random.default_rng(1))
+
+    again = np.array([found.coordinates(found.config(row.tolist(), seed=0, number=0)) for row in rows])
+
+    np.testing.assert_allclose(rows, again, atol=1e-9)
+    np.testing.assert_array_equal(rows, found.settled(rows))
+
+
+@pytest.mark.parametrize("name", [name for name in ROWS if name not in ("model", "fold")])
+def test_a_uniform_number_stands_for_the_same_value_one_by_one_and_in_rows(name):
+    found = encoding({name: ROWS[name]})
+    uniforms = np.random.default_rng(2).random((500, 1))
+
+    rows = found.from_unit(uniforms)
+
+    for uniform, row in zip(uniforms[:, 0], rows, strict=True):
+        value = found.config(row.tolist(), seed=0, number=0)[name]
+        assert value == pytest.approx(ROWS[name].at(uniform), rel=1e-9)
+
+
+def test_what_is_there_and_has_no_coordinate_becomes_the_middle():
+    found = encoding({"x": tune.uniform(0, 1), "kind": tune.choice(["a", {"n": tune.randint(0, 4)}])})
+
+    rows = found.settled(np.array([[math.nan, math.nan, 0.3], [2.0, 7.0, math.nan]]))
+
+    np.testing.assert_array_equal(rows, [[0.5, 0.0, math.nan], [1.0, 1.0, 0.625]])
+
+
+def test_every_config_of_a_finite_space_is_listed_once():
+    found = encoding(
+        {
+            "n": tune.qrandint(0, 20, 5),
+            "kind": tune.choice(["a", {"n": tune.lograndint(1, 4), "m": tune.choice([1, 2])}, "b"]),
+            "only": tune.choice([1]),
+        }
+    )
+
+    rows = found.every()
+
+    assert len(rows) == found.size == 5 * (1 + 3 * 2 + 1)
+    assert len({found.key(row) for row in rows}) == len(rows)
+    np.testing.assert_array_equal(rows, found.settled(rows))
+
+
+@pytest.mark.parametrize("open_ended", [tune.uniform(0, 1), tune.randn(), lambda spec: 1])
+def test_a_continuum_and_a_lambda_are_not_finite(open_ended):
+    assert encoding({"x": open_ended, "y": tune.randint(0, 3)}).size == math.inf

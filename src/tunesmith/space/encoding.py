@@ -10,16 +10,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..core.seeds import generator
+from ..errors import SpaceError
 from .domains import Float, Grid, Integer, Normal
 from .points import NOTHING_FIXED, Point, fixed_point
 from .resolution import Resolution
 from .space import Space
-from .tree import Draw, Fields, Node, Options
+from .tree import Computed, Draw, Fields, Node, Options
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
 
 NEAREST_TO_AN_END = 2.0**-53
+MOST_ROUNDS = 100
+"""So often as many configs as are wanted are drawn, to find enough that hold the constraints."""
 """Quantiles are kept so far from 0 and 1, which a normal distribution cannot take."""
 
 
@@ -35,6 +44,16 @@ class Parameter:
     """How many values there are to choose from; 0 for a number."""
     conditions: tuple[tuple[int, int], ...]
     """(coordinate, value's index) that all must be chosen for it to be there."""
+
+    @property
+    def levels(self) -> int:
+        """How many distinct values a number has; 0 for a continuum and for one of several values."""
+        match self.domain:
+            case Integer():
+                return (self.domain.last - self.domain.low) // (self.domain.step or 1) + 1
+            case Float(step=float() as step):
+                return round((self.domain.high - self.domain.low) / step) + 1
+        return 0
 
 
 class Encoding:
@@ -102,6 +121,99 @@ class Encoding:
         )
         return resolution.config()
 
+    # Many at once: rows of coordinates, shape (n, width).
+
+    @property
+    def width(self) -> int:
+        """How many coordinates there are."""
+        return len(self.parameters)
+
+    @property
+    def size(self) -> float:
+        """How many distinct configs there are; inf where a number is of a continuum, or a lambda may say anything."""
+        return _size(self.space.root)
+
+    def uniform(self, count: int, random: np.random.Generator) -> FloatArray:
+        """Return `count` rows as random search draws them.
+
+        Raises:
+            SpaceError: The space's constraints let hardly anything through.
+        """
+        import numpy as np
+
+        found = np.empty((0, self.width))
+        for _ in range(MOST_ROUNDS):
+            rows = self.from_unit(random.random((count, self.width)))
+            found = np.concatenate([found, rows[self.allowed(rows)]])
+            if len(found) >= count:
+                return found[:count]
+        raise SpaceError(
+            f"of {MOST_ROUNDS * count} random configs, only {len(found)} hold what the space requires. "
+            "Narrow the domains to what is allowed, or loosen the constraints."
+        )
+
+    def from_unit(self, uniforms: FloatArray) -> FloatArray:
+        """Return the rows that uniform numbers in [0, 1) stand for, shape (n, width)."""
+        import numpy as np
+
+        options = np.array([parameter.options for parameter in self.parameters])
+        return self.settled(np.where(options > 0, np.floor(uniforms * options), uniforms))
+
+    def settled(self, rows: FloatArray) -> FloatArray:
+        """Return the rows of real configs that are nearest: on the levels, inside the cube, nan where nothing is.
+
+        A coordinate that is there and was nan becomes the middle, or the first of several values.
+        """
+        import numpy as np
+
+        settled = np.array(rows, dtype=float)
+        for index, parameter in enumerate(self.parameters):
+            column = settled[:, index]
+            if parameter.options:
+                column = np.clip(np.rint(np.nan_to_num(column)), 0, parameter.options - 1)
+            else:
+                column = _middles(parameter.domain, np.clip(np.nan_to_num(column, nan=0.5), 0, 1))
+            settled[:, index] = np.where(self.present(parameter, settled), column, np.nan)
+        return settled
+
+    def present(self, parameter: Parameter, rows: FloatArray) -> NDArray[np.bool_]:
+        """Return for each row whether the parameter is part of the config; those before it must be settled."""
+        import numpy as np
+
+        there = np.ones(len(rows), dtype=bool)
+        for index, option in parameter.conditions:
+            there &= rows[:, index] == option
+        return there
+
+    def allowed(self, rows: FloatArray) -> NDArray[np.bool_]:
+        """Return for each settled row whether the space's constraints hold."""
+        import numpy as np
+
+        return np.ones(len(rows), dtype=bool)
+
+    def every(self) -> FloatArray:
+        """Return all rows of a finite space that hold its constraints, in a fixed order."""
+        import numpy as np
+
+        assert self.size < math.inf, "only a finite space can be listed"
+        rows = np.full((1, self.width), np.nan)
+        for index, parameter in enumerate(self.parameters):
+            there = self.present(parameter, rows)
+            count = parameter.options or parameter.levels
+            values = np.arange(count, dtype=float)
+            if not parameter.options:
+                values = _quantiles(parameter.domain, _nth(parameter.domain, values))
+            more = np.repeat(rows[there], count, axis=0)
+            more[:, index] = np.tile(values, int(there.sum()))
+            rows = np.concatenate([rows[~there], more])
+        return rows[self.allowed(rows)]
+
+    def key(self, row: FloatArray) -> bytes:
+        """Return what two settled rows share exactly when they are the same config."""
+        import numpy as np
+
+        return bytes(np.nan_to_num(np.round(row, 12), nan=-1.0).tobytes())
+
     def _collect(self, node: Node, conditions: tuple[tuple[int, int], ...]) -> None:
         match node:
             case Draw() if not is_single(node.domain):
@@ -151,3 +263,67 @@ def quantile(domain: Float | Integer | Normal, value: float) -> float:
     else:
         fraction = (value - domain.low) / (domain.high - domain.low)
     return min(max(fraction, 0.0), 1.0)
+
+
+def _size(node: Node) -> float:
+    match node:
+        case Draw():
+            return Parameter(node.path.name, node.domain, 0, ()).levels or (1 if is_single(node.domain) else math.inf)
+        case Options():
+            return sum(map(_size, node.options))
+        case Fields():
+            return math.prod(map(_size, node.children.values()))
+        case Computed():
+            return math.inf
+    return 1
+
+
+def _middles(domain: Float | Integer | Normal | None, quantiles: FloatArray) -> FloatArray:
+    """Return for each quantile the middle of those that stand for the same value; itself in a continuum."""
+    import numpy as np
+
+    match domain:
+        case Integer(log=False):
+            count = (domain.last - domain.low) // (domain.step or 1) + 1
+            return np.asarray((np.minimum(np.floor(quantiles * count), count - 1) + 0.5) / count)
+        case Integer(step=None):
+            value = np.floor(_values(domain, quantiles))
+        case Integer(step=int() as step) | Float(step=float() as step):
+            value = np.rint(_values(domain, quantiles) / step) * step
+        case _:
+            return quantiles
+    last = domain.last if isinstance(domain, Integer) else domain.high
+    return _quantiles(domain, np.clip(value, domain.low, last))
+
+
+def _values(domain: Float | Integer, quantiles: FloatArray) -> FloatArray:
+    import numpy as np
+
+    if domain.log:
+        low = math.log(domain.low)
+        return np.asarray(np.exp(low + (math.log(domain.high) - low) * quantiles))
+    return np.asarray(domain.low + (domain.high - domain.low) * quantiles)
+
+
+def _nth(domain: Float | Integer | Normal | None, indices: FloatArray) -> FloatArray:
+    import numpy as np
+
+    assert isinstance(domain, Integer | Float), "only these have levels"
+    return np.asarray(domain.low + indices * (domain.step or 1), dtype=float)
+
+
+def _quantiles(domain: Float | Integer | Normal | None, values: FloatArray) -> FloatArray:
+    """Return `quantile` of many values."""
+    import numpy as np
+
+    assert isinstance(domain, Integer | Float), "only these have levels"
+    if isinstance(domain, Integer) and not domain.log:
+        step = domain.step or 1
+        return np.asarray(((values - domain.low) // step + 0.5) / ((domain.last - domain.low) // step + 1))
+    if not domain.log:
+        return np.asarray(np.clip((values - domain.low) / (domain.high - domain.low), 0, 1))
+    found = np.log(values)
+    if isinstance(domain, Integer) and domain.step is None:
+        found = (found + np.log(values + 1)) / 2
+    low = math.log(domain.low)
+    return np.asarray(np.clip((found - low) / (math.log(domain.high) - low), 0, 1))
