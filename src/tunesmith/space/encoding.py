@@ -66,6 +66,7 @@ class Encoding:
         self.space = space
         self.parameters: list[Parameter] = []
         self._grids: list[Options] = []
+        self._plain: NDArray[np.int_] | None = None
         self._collect(space.root, ())
 
     def coordinates(self, config: Mapping[str, Any]) -> tuple[float, ...]:
@@ -167,13 +168,21 @@ class Encoding:
         import numpy as np
 
         settled = np.array(rows, dtype=float)
+        if self._plain is None:
+            # Columns that are always there and of a continuum are done at once; a single row is asked for often.
+            self._plain = np.flatnonzero([_is_plain(parameter) for parameter in self.parameters])
+        settled[:, self._plain] = _inside(settled[:, self._plain], 0.5, 1.0)
         for index, parameter in enumerate(self.parameters):
+            if _is_plain(parameter):
+                continue
             column = settled[:, index]
             if parameter.options:
-                column = np.clip(np.rint(np.nan_to_num(column)), 0, parameter.options - 1)
+                column = np.rint(_inside(column, 0.0, parameter.options - 1))
             else:
-                column = _middles(parameter.domain, np.clip(np.nan_to_num(column, nan=0.5), 0, 1))
-            settled[:, index] = np.where(self.present(parameter, settled), column, np.nan)
+                column = _middles(parameter.domain, _inside(column, 0.5, 1.0))
+            if parameter.conditions:
+                column = np.where(self.present(parameter, settled), column, np.nan)
+            settled[:, index] = column
         return settled
 
     def present(self, parameter: Parameter, rows: FloatArray) -> NDArray[np.bool_]:
@@ -263,6 +272,19 @@ def quantile(domain: Float | Integer | Normal, value: float) -> float:
     else:
         fraction = (value - domain.low) / (domain.high - domain.low)
     return min(max(fraction, 0.0), 1.0)
+
+
+def _inside(coordinates: FloatArray, default: float, most: float) -> FloatArray:
+    """Return coordinates clipped to [0, most], `default` for nan. For single rows np.clip takes ten times as long."""
+    import numpy as np
+
+    return np.minimum(np.maximum(np.where(np.isnan(coordinates), default, coordinates), 0.0), most)
+
+
+def _is_plain(parameter: Parameter) -> bool:
+    """Whether it is a number of a continuum that every config has."""
+    is_stepped = isinstance(parameter.domain, Normal) and parameter.domain.step is not None
+    return not (parameter.options or parameter.conditions or parameter.levels or is_stepped)
 
 
 def _size(node: Node) -> float:
