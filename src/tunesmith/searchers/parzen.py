@@ -1,0 +1,248 @@
+"""Densities over rows of the unit cube: mixtures of one kernel per observed row and the prior. Pure functions of data.
+
+The kernel of a row is a product over coordinates: for a number a Gaussian truncated to [0, 1], for one of several
+values Aitchison and Aitken's, for a number of a few levels a Gaussian's share of each level's cell. Densities are
+relative to random search's, so that the prior is 1 everywhere, and so is the kernel of a coordinate that a row does not
+have. Thus one mixture stands for a space with conditions: a row says nothing about what it does not have.
+
+Source: Watanabe 2023, "Tree-Structured Parzen Estimator: Understanding Its Algorithm Components and Their Roles for
+Better Empirical Performance", sections 2 and 3 (multivariate kernels, the prior, categorical and discrete kernels).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr, ndtri
+
+if TYPE_CHECKING:
+    from ..space.encoding import Encoding
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int_]
+
+MOST_TABLED_LEVELS = 40
+"""Numbers with more levels count as a continuum: a cell is then narrower than any kernel."""
+FINENESS = 8192
+"""So many places of a coordinate are looked at to find its levels."""
+NORMAL_REFERENCE = 1.06
+"""The bandwidth that is best for normally distributed data is 1.06 * sigma * n**(-1 / (4 + d))."""
+LEAST_SPREAD = 0.05
+"""At least so much of a choice's kernel is spread over all values."""
+LEAST = 1e-300
+NEAREST_TO_AN_END = 2.0**-53
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A coordinate that has few values."""
+
+    column: int
+    options: int
+    """How many values there are to choose from; 0 for levels of a number."""
+    edges: Floats
+    """Of levels: where the cells end, ascending, from 0 to 1. Empty for a choice."""
+    middles: Floats
+    """Of levels: where each lies."""
+
+    @property
+    def count(self) -> int:
+        """How many values there are."""
+        return self.options or len(self.middles)
+
+    def codes(self, rows: Floats) -> Integers:
+        """Return the index of each row's value; `count` where the coordinate is nan."""
+        column = rows[:, self.column]
+        absent = np.isnan(column)
+        known = np.where(absent, 0.0, column)
+        if not self.options:
+            known = np.searchsorted(self.edges[1:-1], known)
+        return np.where(absent, self.count, known).astype(int)
+
+    def log_kernels(self, bandwidth: float) -> Floats:
+        """Return the logarithms of all kernels at all values, shape (count + 1, count + 1): [at, of].
+
+        The last ones are those of nan, which says nothing: 0.
+        """
+        table = np.zeros((self.count + 1, self.count + 1))
+        if self.options:
+            kernel = np.full((self.count, self.count), bandwidth)
+            np.fill_diagonal(kernel, bandwidth + (1 - bandwidth) * self.count)
+        else:
+            below = ndtr((self.edges[:, None] - self.middles) / bandwidth)
+            share = np.diff(below, axis=0) / (below[-1] - below[0])
+            kernel = share / np.diff(self.edges)[:, None]
+        table[:-1, :-1] = np.log(np.maximum(kernel, LEAST))
+        return table
+
+
+class Columns:
+    """What kind of coordinates a space has, sorted by how their kernels are computed."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        self.width = encoding.width
+        self.tables: list[Table] = []
+        smooth = []
+        for index, parameter in enumerate(encoding.parameters):
+            if parameter.options:
+                self.tables.append(Table(index, parameter.options, np.empty(0), np.empty(0)))
+            elif 0 < parameter.levels <= MOST_TABLED_LEVELS:
+                middles = _levels(encoding, index)
+                edges = np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [1.0]])
+                self.tables.append(Table(index, 0, edges, middles))
+            else:
+                smooth.append(index)
+        self.smooth = np.array(smooth, dtype=int)
+        """Numbers of a continuum."""
+        self.choices = [table for table in self.tables if table.options]
+        self.numbers = np.array([i for i, parameter in enumerate(encoding.parameters) if not parameter.options], int)
+
+    def bandwidths(self, rows: Floats, weights: Floats, least: float) -> Floats:
+        """Return the normal-reference bandwidth of each coordinate, shape (d,).
+
+        One more row, spread evenly over all values, counts in it. Without it a value or a region that the first few
+        rows share by chance has a deviation near 0, and nothing else is ever drawn again. Its weight fades as rows
+        come.
+
+        The deviation of a choice is sqrt(P(two rows differ)), which does not depend on how its values are numbered; its
+        bandwidth is the share of its kernel that is spread over all values.
+
+        Args:
+            rows: Shape (n, d), with n > 0.
+            weights: Their weights, of any sum.
+            least: No bandwidth of a number is below it.
+        """
+        found = np.empty(self.width)
+        there = ~np.isnan(rows)
+        each = np.where(there, weights[:, None], 0.0)
+        total = np.maximum(each.sum(axis=0), LEAST)
+        each /= total
+        # So many rows of equal weight would say as much.
+        size = np.where(total > LEAST, 1 / np.maximum((each**2).sum(axis=0), LEAST), 0.0)
+        size[~there.any(axis=0)] = 0.0
+        share = size / (size + 1)
+        shrinking = NORMAL_REFERENCE * (size + 1) ** (-1 / (4 + self.width))
+        known = np.where(there, rows, 0.0)
+        mean = share * (each * known).sum(axis=0) + (1 - share) * 0.5
+        off = (each * np.where(there, (rows - mean) ** 2, 0.0)).sum(axis=0)
+        variance = share * off + (1 - share) * ((0.5 - mean) ** 2 + 1 / 12)
+        found[:] = np.clip(shrinking * np.sqrt(variance), least, 1.0)
+        for table in self.choices:
+            column = table.column
+            codes = table.codes(rows)
+            counts = np.bincount(codes, weights=each[:, column], minlength=table.count + 1)[:-1]
+            shares = share[column] * counts + (1 - share[column]) / table.count
+            differ = 1 - float(shares @ shares)
+            found[column] = min(max(float(shrinking[column]) / NORMAL_REFERENCE * math.sqrt(differ), LEAST_SPREAD), 1.0)
+        return found
+
+
+class Density:
+    """A mixture of the prior and of the kernels of some rows.
+
+    Args:
+        columns: Of the space.
+        rows: Settled rows, shape (n, d); n may be 0.
+        weights: Of their kernels, shape (n,), of any positive sum.
+        bandwidths: Shape (d,).
+        prior: The weight of the prior, in (0, 1]; the kernels have the rest.
+    """
+
+    def __init__(self, columns: Columns, rows: Floats, weights: Floats, bandwidths: Floats, prior: float) -> None:
+        self.columns = columns
+        self.rows = rows
+        self.bandwidths = bandwidths
+        self.prior = prior if len(rows) else 1.0
+        self.weights = weights / weights.sum() * (1 - prior) if len(rows) else weights
+        self._log_weights = np.log(np.maximum(self.weights, LEAST))
+        self._tables: list[tuple[Table, Floats]] = []
+        for table in columns.tables:
+            kernels = table.log_kernels(float(bandwidths[table.column]))
+            # One row of it per value: at a value it is then one copy for all kernels.
+            self._tables.append((table, np.ascontiguousarray(kernels[:, table.codes(rows)])))
+        smooth = rows[:, columns.smooth]
+        self._scale = bandwidths[columns.smooth]
+        there = ~np.isnan(smooth)
+        self._is_whole = bool(there.all())
+        centres = np.where(there, smooth, 0.0)
+        inside = ndtr((1 - centres) / self._scale) - ndtr(-centres / self._scale)
+        constant = -np.log(math.sqrt(2 * math.pi) * self._scale * inside) * there
+        self._centres = centres / self._scale * there
+        self._there = there.astype(float)
+        self._constant = constant - 0.5 * self._centres**2
+
+    def log_kernels(self, rows: Floats) -> Floats:
+        """Return the logarithm of each row's kernel at some settled rows, shape (m, n)."""
+        places = rows[:, self.columns.smooth] / self._scale
+        there = ~np.isnan(places)
+        if self._is_whole and there.all():
+            found: Floats = places @ self._centres.T
+            found -= 0.5 * (places**2).sum(axis=1)[:, None]
+            found += self._constant.sum(axis=1)
+        else:
+            places = np.where(there, places, 0.0)
+            found = places @ self._centres.T + there.astype(float) @ self._constant.T
+            found -= 0.5 * (places**2) @ self._there.T
+        for table, kernels in self._tables:
+            found += kernels[table.codes(rows)]
+        return found
+
+    def log_density(self, rows: Floats, more: Density | None = None) -> Floats:
+        """Return the logarithm of the density at some settled rows, shape (m,).
+
+        Args:
+            rows: Where.
+            more: A density whose rows are added, each with the mean weight of the rows here.
+        """
+        kernels = self.log_kernels(rows) + self._log_weights
+        parts = [kernels, np.full((len(rows), 1), math.log(self.prior))]
+        added = 0.0
+        if more is not None and len(more.rows):
+            # With no rows here the prior counts as one.
+            mean = (1 - self.prior) / len(self.rows) if len(self.rows) else 1.0
+            parts.append(more.log_kernels(rows) + math.log(mean))
+            added = mean * len(more.rows)
+        every = np.concatenate(parts, axis=1)
+        most = every.max(axis=1)
+        return np.asarray(most + np.log(np.exp(every - most[:, None]).sum(axis=1)) - math.log1p(added))
+
+    def draw(self, count: int, random: np.random.Generator) -> Floats:
+        """Return `count` rows of the mixture, shape (count, d), not settled.
+
+        What the space has under one option of a choice alone is drawn too, whatever was chosen; `Encoding.settled`
+        takes it away.
+        """
+        limits = np.cumsum(self.weights)
+        kernel = np.searchsorted(limits, random.random(count), side="right")
+        uniform = random.random((count, self.columns.width))
+        blank = np.full((1, self.columns.width), np.nan)
+        centres = np.concatenate([self.rows, blank])[kernel]
+        drawn = uniform.copy()
+        numbers = self.columns.numbers
+        scale = self.bandwidths[numbers]
+        middle = centres[:, numbers]
+        below = ndtr(-middle / scale)
+        inside = ndtr((1 - middle) / scale) - below
+        level = np.clip(below + inside * uniform[:, numbers], NEAREST_TO_AN_END, 1 - NEAREST_TO_AN_END)
+        drawn[:, numbers] = np.where(
+            np.isnan(middle), uniform[:, numbers], np.clip(middle + scale * ndtri(level), 0, 1)
+        )
+        for table in self.columns.choices:
+            column = table.column
+            other = np.floor(random.random(count) * table.count)
+            keeps = (uniform[:, column] >= self.bandwidths[column]) & ~np.isnan(centres[:, column])
+            drawn[:, column] = np.where(keeps, centres[:, column], other)
+        return drawn
+
+
+def _levels(encoding: Encoding, index: int) -> Floats:
+    """Return where the levels of a coordinate lie, ascending."""
+    rows = np.zeros((FINENESS, encoding.width))
+    for parent, option in encoding.parameters[index].conditions:
+        rows[:, parent] = option
+    rows[:, index] = (np.arange(FINENESS) + 0.5) / FINENESS
+    return np.unique(np.round(encoding.settled(rows)[:, index], 12))
