@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "trainables": {"errors", "worker"},
     "callbacks": {"core", "errors", "layout", "schedulers", "store", "text"},
     "analysis": {"core", "errors", "layout", "schedulers", "store", "text", "worker", "remote"},
-    "loop": {"callbacks", "core", "errors", "executors", "layout", "store"},
+    "background": set(),
+    "loop": {"background", "callbacks", "core", "errors", "executors", "layout", "store"},
 }
 """What is not named here is the front of the house: it may import all of this, and nothing here may import it."""
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+from .background import Background
 from .callbacks.base import Callback, Run
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Step
@@ -36,6 +37,8 @@ FULL_DISK_RETRY = 1.0
 """Seconds between two tries to write to a full disk."""
 MUCH_ROOM, ROOM_LASTS = 1 << 30, 0.05
 """So many free bytes last for so many seconds at least."""
+SUGGESTION_PATIENCE = 1.0
+"""Seconds that the end of a session waits for a suggestion that nobody wants any more."""
 MOST_HELD_BACK = 20_000
 """While the disk is full, so many events are read ahead; then hardly any."""
 
@@ -66,6 +69,10 @@ class Loop:
         self._request_of = request_of
         self._discards = discards or functools.partial(discard, run.folder)
         """Deletes a checkpoint where it is kept."""
+        self._aside: Background[Sequence[Config]] | None = None
+        """Where suggestions are computed beside the trials, if these run beside us."""
+        if executor.runs_beside:
+            self._aside = Background(executor.wake, name="tunesmith-suggestions")
         self._flush_at = 0.0
         self._interrupts: list[str] = []
         self._interrupts_seen = 0
@@ -91,9 +98,14 @@ class Loop:
                 self.turn(opening)
                 while experiment.finished is None:
                     self.turn(self._next_events())
+                    self._hear_the_searcher()
         finally:
             # First the trials, then the show: no worker outlives the loop because a callback is slow.
+            if self._aside is not None:
+                self._aside.close()
             self._executor.close()
+            if self._aside is not None:
+                self._aside.join(SUGGESTION_PATIENCE)
             self._show_warnings()
             self._tell("flush", experiment)
             self._tell("close", experiment)
@@ -133,7 +145,8 @@ class Loop:
         whole = step
         try:
             while asked := [command for command in step.commands if isinstance(command, Suggest)]:
-                step = self.core.handle(*(self._suggest(command.count) for command in asked))
+                answers = [self._suggest(command.count) for command in asked]
+                step = self.core.handle(*(answer for answer in answers if answer is not None))
                 whole = Step(whole.events + step.events, whole.commands + step.commands)
         except BaseException:
             # The searcher is somebody's code. What had happened before it failed did happen, and is kept.
@@ -173,8 +186,28 @@ class Loop:
             room = check_room(self._run.folder)
             self._room_until = now + ROOM_LASTS if room >= MUCH_ROOM else 0.0
 
-    def _suggest(self, count: int) -> Event:
-        configs = tuple(self._searcher.suggest(count, self.experiment))
+    def _suggest(self, count: int) -> Event | None:
+        """Return the searcher's answer, or None when it is computed beside the trials."""
+        if self._aside is not None:
+            # One at a time: the first trial starts after one suggestion and not after all.
+            work = self._searcher.prepared(1, self.experiment)
+            if work is not None:
+                self._aside.begin(work)
+                return None
+        return self._answered(self._searcher.suggest(count, self.experiment), count)
+
+    def _hear_the_searcher(self) -> None:
+        """Take the turn that an answer gives, if one has come from beside the trials."""
+        outcome = None if self._aside is None else self._aside.taken()
+        if outcome is None or not self.core.wants_suggestions or self.experiment.finished is not None:
+            return
+        if outcome.error is not None:
+            raise outcome.error
+        assert outcome.value is not None, "work that raises nothing has a value"
+        self.turn([self._answered(outcome.value, 1)])
+
+    def _answered(self, suggestions: Sequence[Config], count: int) -> Event:
+        configs = tuple(suggestions)
         if len(configs) > count:
             raise TuneError(
                 f"{type(self._searcher).__name__}.suggest returned {len(configs)} configs; {count} were asked for."

@@ -130,6 +130,8 @@ class Core:
         """How much the scheduler has decided of trials that stand still, since resources were last given away."""
         self._closing: ExperimentFinished | None = None
         self._is_asking = False
+        self._is_outdated = False
+        """Whether something has happened since the searcher was asked."""
         self._is_declined = False
         self._has_news = False
         self._alike: list[tuple[str, str, str]] = []
@@ -163,6 +165,11 @@ class Core:
         while self._deadlines and self._is_stale(self._deadlines[0]):
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None
+
+    @property
+    def wants_suggestions(self) -> bool:
+        """Whether the searcher has been asked and its answer is still wanted."""
+        return self._is_asking and self._closing is None
 
     # One short rule per event that an executor, the loop or a person can send.
 
@@ -198,8 +205,11 @@ class Core:
 
     def _suggested(self, event: Suggested) -> None:
         self._is_asking = False
+        if self._closing is not None:
+            return  # Nobody wants it any more; the next session asks anew.
         if not event.configs:
-            self._is_declined = True
+            # What has happened meanwhile the searcher did not know: it is asked again.
+            self._is_declined = not self._is_outdated
             return
         first = self.experiment.next_number
         self._emit(event)
@@ -209,7 +219,8 @@ class Core:
 
     def _space_exhausted(self, event: SpaceExhausted) -> None:
         self._is_asking = False
-        self._emit(event)
+        if self._closing is None:
+            self._emit(event)
 
     def _attempt_started(self, event: AttemptStarted) -> None:
         trial = self.experiment.trials[event.trial]
@@ -352,6 +363,7 @@ class Core:
                 self._close("stopped", reason, stop_trials=True)
         if self._has_news:
             self._is_declined = False
+            self._is_outdated = True
         self._has_news = False
         if self._closing is None:
             self._fill()
@@ -364,7 +376,7 @@ class Core:
 
     def _is_awaited(self) -> bool:
         """Whether something is to come: a word of an attempt, or the searcher's answer."""
-        return bool(self.experiment.live or self.experiment.leaving) or self._is_asking
+        return bool(self.experiment.live or self.experiment.leaving) or self.wants_suggestions
 
     def _fill(self) -> None:
         """Give free resources away until nobody is left who fits."""
@@ -491,6 +503,7 @@ class Core:
         if count <= 0:
             return False
         self._is_asking = True
+        self._is_outdated = False
         self._command(Suggest(count))
         return True
 

@@ -8,7 +8,7 @@ no way to be saved, and may be exchanged for another between two sessions.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -117,6 +117,14 @@ class Searcher(Policy, ABC):
 
         The first one is for trial number `experiment.next_number`. A query: the same experiment gives the same answer.
         """
+
+    def prepared(self, count: int, experiment: Experiment) -> Callable[[], Sequence[Config]] | None:
+        """Return what computes `suggest(count, experiment)` later, in any thread; None: `suggest` is quick enough.
+
+        A snapshot is taken now, and what is returned looks at nothing else: neither at the experiment nor at anything
+        that `observe` changes. So it may take its time beside the trials, while the loop goes on.
+        """
+        return None
 
     def is_exhausted(self, experiment: Experiment) -> bool:
         """Whether there is nothing more to propose, ever."""

@@ -57,6 +57,9 @@ class Executor(ABC):
     """How many attempts it can run at once, whatever its nodes' resources allow; None is no bound."""
     can_hold: bool = False
     """Whether an attempt that waits for a verdict may wait for as long as it takes, while others run."""
+    runs_beside: bool = False
+    """Whether attempts run beside this thread, in real time, and `wake` ends a `wait`: then what takes long (a
+    searcher's suggestion) may be computed in another thread meanwhile."""
 
     @abstractmethod
     def open(self, job: Job, *, at: float, deliver: Callable[[list[Event]], None]) -> Sequence[Node]:

@@ -54,6 +54,7 @@ class LocalExecutor(Executor):
     """
 
     can_hold = True
+    runs_beside = True
 
     def __init__(
         self,
