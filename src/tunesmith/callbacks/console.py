@@ -12,7 +12,7 @@ from ..core.events import Event, Reported, TrialFailed, TrialRequeued
 from ..core.experiment import Experiment
 from ..text import duration
 from .base import Callback, Run
-from .view import Snapshot, View, failure_line, summary_lines
+from .view import Snapshot, View, announcements, failure_line, summary_lines
 
 COLOURS = {
     "running": "cyan",
@@ -68,6 +68,12 @@ class LiveDisplay(Display):
         self._live = Live(console=self._console, auto_refresh=False, transient=True)
         self._live.start()
 
+    def handle(self, events: Sequence[Event], experiment: Experiment) -> None:
+        """Print above the screen what is said once."""
+        super().handle(events, experiment)
+        for line in announcements(events):
+            self._live.console.print(line, highlight=False, markup=False)
+
     def flush(self, experiment: Experiment) -> None:
         """Draw."""
         self._live.update(screen(self.view.snapshot()), refresh=True)
@@ -93,8 +99,10 @@ class PlainDisplay(Display):
         self._print(f"{run.name}: results in {run.folder}{past}")
 
     def handle(self, events: Sequence[Event], experiment: Experiment) -> None:
-        """Print failures."""
+        """Print failures, and what is said once."""
         super().handle(events, experiment)
+        for line in announcements(events):
+            self._print(line)
         for event in events:
             if isinstance(event, TrialFailed):
                 self._failures += 1
@@ -136,6 +144,12 @@ class NotebookDisplay(Display):
 
         self._html = HTML
         self._handle = display(HTML(""), display_id=True)
+
+    def handle(self, events: Sequence[Event], experiment: Experiment) -> None:
+        """Print under the table what is said once."""
+        super().handle(events, experiment)
+        for line in announcements(events):
+            print(line)
 
     def flush(self, experiment: Experiment) -> None:
         """Update the table."""

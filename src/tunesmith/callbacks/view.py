@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..core.events import Failure
+from ..core.events import EarlierTrials, Event, Failure, SpaceChanged
 from ..core.experiment import Experiment
 from ..core.trial import Status, Trial
 from ..layout import trial_folder
@@ -193,6 +194,17 @@ def saved_line(experiment: Experiment) -> str:
 def config_line(run: Run, trial: Trial) -> str:
     """Return what a trial's config has that others may not have: the searched parameters."""
     return config_words(run, trial.config)
+
+
+def announcements(events: Iterable[Event]) -> list[str]:
+    """Return lines for what a session begins with: how the space was changed, what earlier experiments brought."""
+    lines = []
+    for event in events:
+        if isinstance(event, SpaceChanged):
+            lines += [f"the space was changed: {printable(change)}" for change in event.changes]
+        elif isinstance(event, EarlierTrials):
+            lines.append(printable(event.told))
+    return lines
 
 
 def failure_line(failure: Failure) -> str:

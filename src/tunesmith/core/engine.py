@@ -20,6 +20,7 @@ from .events import (
     AttemptEnded,
     AttemptStarted,
     CheckpointDropped,
+    EarlierTrials,
     Event,
     ExperimentCreated,
     ExperimentFinished,
@@ -27,6 +28,7 @@ from .events import (
     NodesChanged,
     Reported,
     SessionOpened,
+    SpaceChanged,
     SpaceExhausted,
     StopRequested,
     Suggested,
@@ -198,6 +200,16 @@ class Core:
             heapq.heappush(self._deadlines, (self.limits.time_budget, -1, 0, "budget"))
             if event.at >= self.limits.time_budget:
                 self._close_for_budget()
+
+    def _space_changed(self, event: SpaceChanged) -> None:
+        self._emit(event)
+        for number in event.outside:
+            trial = self.experiment.trials[number]
+            if trial.status is Status.PENDING and not trial.attempt:
+                self._stop(trial, "it had not begun, and does not lie in the space any more")
+
+    def _earlier_trials(self, event: EarlierTrials) -> None:
+        self._emit(event)
 
     def _nodes_changed(self, event: NodesChanged) -> None:
         self._emit(event)
@@ -687,6 +699,8 @@ class Core:
 _RULES: dict[type[Event], Callable[[Core, Any], None]] = {
     ExperimentCreated: Core._created,
     SessionOpened: Core._session_opened,
+    SpaceChanged: Core._space_changed,
+    EarlierTrials: Core._earlier_trials,
     NodesChanged: Core._nodes_changed,
     Suggested: Core._suggested,
     SpaceExhausted: Core._space_exhausted,

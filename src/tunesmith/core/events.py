@@ -102,6 +102,29 @@ class SessionOpened(Event, frozen=True):
     """(metric, mode) by which checkpoints are kept; None: the objective."""
     replicates: int = 1
     """How many trials each config has; the index stands in it, as `replicate`."""
+    space: dict[str, Any] = msgspec.field(default_factory=dict)
+    """What is searched, as `space/edits.py` describes it, to be compared with what a later session searches."""
+
+
+class SpaceChanged(Event, frozen=True):
+    """The session that has just opened searches another space than the one before it."""
+
+    changes: tuple[str, ...]
+    """What is different, a sentence for each parameter."""
+    outside: tuple[int, ...] = ()
+    """Trials whose configs do not lie in the space any more: they stay, and searchers do not learn from them."""
+
+
+class EarlierTrials(Event, frozen=True):
+    """What other experiments found, for the searcher to begin with; taken once, so that they may go away."""
+
+    source: str
+    """What the user called it: a folder, say."""
+    configs: tuple[Config, ...]
+    losses: tuple[tuple[float, ...], ...]
+    """Of each config, for each objective; lower is better, and they compare with each other only."""
+    told: str = ""
+    """How many were taken and why others were not, in a sentence."""
 
 
 class NodesChanged(Event, frozen=True):
@@ -303,6 +326,8 @@ Result = Reported
 EVENT_TYPES: tuple[type[Event], ...] = (
     ExperimentCreated,
     SessionOpened,
+    SpaceChanged,
+    EarlierTrials,
     NodesChanged,
     Suggested,
     SpaceExhausted,

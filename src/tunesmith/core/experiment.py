@@ -17,6 +17,7 @@ from .events import (
     AttemptEnded,
     AttemptStarted,
     CheckpointDropped,
+    EarlierTrials,
     Event,
     ExperimentCreated,
     ExperimentFinished,
@@ -24,6 +25,7 @@ from .events import (
     Reported,
     Result,
     SessionOpened,
+    SpaceChanged,
     SpaceExhausted,
     StopRequested,
     Suggested,
@@ -180,6 +182,12 @@ class Experiment:
         self.is_exhausted = False
         # What the last session's attempts hold they hold until their end is told, which is the core's next word.
         self.pool.replace_nodes(event.nodes)
+
+    def _space_changed(self, event: SpaceChanged) -> None:
+        pass  # The decisions that follow from it come as events of their own.
+
+    def _earlier_trials(self, event: EarlierTrials) -> None:
+        pass  # They are none of this experiment's; its searcher observes them.
 
     def _nodes_changed(self, event: NodesChanged) -> None:
         self.pool.replace_nodes(event.nodes)
@@ -409,6 +417,8 @@ def _number(value: Any) -> float:
 _RULES: dict[type[Event], Callable[[Experiment, Any], None]] = {
     ExperimentCreated: Experiment._created,
     SessionOpened: Experiment._session_opened,
+    SpaceChanged: Experiment._space_changed,
+    EarlierTrials: Experiment._earlier_trials,
     NodesChanged: Experiment._nodes_changed,
     Suggested: Experiment._suggested,
     SpaceExhausted: Experiment._space_exhausted,

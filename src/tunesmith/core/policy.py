@@ -111,6 +111,9 @@ class Policy:
 class Searcher(Policy, ABC):
     """Proposes configs."""
 
+    ignores_earlier_trials: bool = False
+    """Whether it has no use for the `EarlierTrials` that it observes; then `warm_from=` is refused."""
+
     @abstractmethod
     def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
         """Return up to `count` configs for the trials that come next; fewer means none for now.

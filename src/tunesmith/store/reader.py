@@ -14,11 +14,13 @@ import msgspec
 
 from ..core.events import (
     AttemptEnded,
+    EarlierTrials,
     Event,
     ExperimentCreated,
     ExperimentFinished,
     Reported,
     SessionOpened,
+    SpaceChanged,
     TrialExploited,
     TrialLaunched,
 )
@@ -109,6 +111,13 @@ class JournalReader:
         with self._snapshot() as connection:
             found = [_decoded(row) for row in connection.execute(query)]
         return [event for event in found if isinstance(event, SessionOpened)]
+
+    def beginnings(self) -> list[SpaceChanged | EarlierTrials]:
+        """Return how the space was changed, and what was taken from other experiments, in order."""
+        query = SELECT_EVENTS + "WHERE trial ISNULL AND kind IN ('SpaceChanged', 'EarlierTrials') ORDER BY seq"
+        with self._snapshot() as connection:
+            found = [_decoded(row) for row in connection.execute(query)]
+        return [event for event in found if isinstance(event, SpaceChanged | EarlierTrials)]
 
     def counts(self) -> dict[Status, int]:
         """Return how many trials there are of each status."""
