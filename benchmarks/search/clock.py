@@ -10,8 +10,16 @@ from .methods import Method
 from .problems import Problem
 from .spaces import only_what_counts
 
+Mode = tuple[int, int]
+"""(workers, evaluations in total, which the searcher is told)."""
 SPREAD = 0.6
 """Of the logarithm of an evaluation's duration: the slowest of eight takes about four times as long as the fastest."""
+
+
+def mode(text: str) -> Mode:
+    """Return the mode that `8x50` says: 8 workers, 50 evaluations."""
+    workers, _, budget = text.partition("x")
+    return int(workers), int(budget)
 
 
 def duration(problem: str, seed: int, number: int) -> float:

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from .clock import Mode
 from .problems import problem
 from .records import Key, Record
 
@@ -29,24 +30,26 @@ def regrets(records: Iterable[Record], at: int, optimum: float) -> NDArray[np.fl
     return np.array([min(record.losses[:at]) - optimum for record in ordered])
 
 
-Cell = tuple[str, int, int]
-"""(problem, workers, evaluations)."""
+Cell = tuple[str, Mode, int]
+"""(problem, mode, evaluations so far)."""
+Regrets = dict[str, NDArray[np.float64]]
+"""Method -> its regrets, by seed."""
 
 
 def cells(
-    records: Mapping[Key, Record], methods: Sequence[str], points: Mapping[int, Sequence[int]], budget: int
-) -> dict[Cell, dict[str, NDArray[np.float64]]]:
+    records: Mapping[Key, Record], methods: Sequence[str], points: Mapping[Mode, Sequence[int]]
+) -> dict[Cell, Regrets]:
     """Return for each cell that random search has the regrets of every method that has it."""
     best = optima(records)
-    runs: dict[tuple[str, int], dict[str, list[Record]]] = {}
+    runs: dict[tuple[str, Mode], dict[str, list[Record]]] = {}
     for record in records.values():
-        if record.budget == budget and record.method in methods:
-            at = runs.setdefault((record.problem, record.workers), {})
-            at.setdefault(record.method, []).append(record)
+        if record.method in methods and (record.workers, record.budget) in points:
+            by_method = runs.setdefault((record.problem, (record.workers, record.budget)), {})
+            by_method.setdefault(record.method, []).append(record)
     return {
-        (name, workers, at): {method: regrets(of_one, at, best[name]) for method, of_one in by_method.items()}
-        for (name, workers), by_method in sorted(runs.items())
-        for at in points.get(workers, ())
+        (name, mode, at): {method: regrets(of_one, at, best[name]) for method, of_one in by_method.items()}
+        for (name, mode), by_method in sorted(runs.items())
+        for at in points[mode]
         if RANDOM in by_method
     }
 

@@ -123,7 +123,7 @@ def _cancer_pipeline() -> Made:
             case "neighbours":
                 last = KNeighborsClassifier(config["k"], weights=config["weights"], p=config["p"])
             case "logistic":
-                last = LogisticRegression(C=config["strength"], max_iter=50)
+                last = LogisticRegression(C=config["strength"], max_iter=30)
             case _:
                 last = DecisionTreeClassifier(
                     max_depth=config["depth"], min_samples_leaf=config["leaf"], random_state=0

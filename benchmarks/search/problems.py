@@ -66,6 +66,8 @@ HELD_OUT = (
 )
 BBOB = tuple(f"bbob-f{function}-{dimension}d" for dimension in (5, 10, 20) for function in range(1, 25))
 
+SUITES = ("core", "held-out", "bbob", "full")
+
 
 def suite(name: str) -> tuple[str, ...]:
     """Return the names of a suite's problems: core, held-out, bbob, or full (all of them)."""
@@ -110,7 +112,8 @@ def _bbob(name: str, function: int, dimension: int) -> Problem:
     return Problem(name, "bbob", tuple(real(name, -5.0, 5.0) for name in names), loss, 0.0)
 
 
-# Synthetic spaces. Each loss is a sum of terms that are at least 0, and 0 together at one point drawn by chance.
+# Synthetic spaces. Each loss is a sum of terms that are at least 0, and 0 together at one point drawn by chance, from
+# nearly the whole space: near the middle, which some peers try first, it would be too easy.
 
 
 def _unit(value: float, low: float, high: float, log: bool = False) -> float:
@@ -129,11 +132,11 @@ def _valley(rng: np.random.Generator) -> tuple[tuple[Parameter, ...], Loss]:
         choice("activation", ("relu", "tanh", "gelu", "silu")),
         choice("norm", ("none", "batch", "layer")),
     )
-    centre = rng.uniform(-1.5, 1.5, 3)
+    centre = rng.uniform(-2.2, 2.2, 3)
     shifts = {option: rng.normal(0, 0.7, 3) for option in parameters[6].options}
-    penalties = {option: cost for option, cost in zip(parameters[7].options, rng.permutation([0, 0.4, 1]), strict=True)}
+    penalties = dict(zip(parameters[7].options, rng.permutation([0, 0.4, 1]), strict=True))
     best = str(rng.choice(parameters[6].options))
-    rate, width, depth = rng.uniform(0.3, 0.7), rng.uniform(0.3, 0.8), int(rng.integers(3, 8))
+    rate, width, depth = rng.uniform(0.1, 0.9), rng.uniform(0.15, 0.85), int(rng.integers(2, 10))
     # The best width is a whole number, so that the optimum is 0.
     best_width = round(8 * (512 / 8) ** width)
 
@@ -162,7 +165,7 @@ def _categories(rng: np.random.Generator) -> tuple[tuple[Parameter, ...], Loss]:
     own = [rng.gamma(1.0, 0.5, size) for size in sizes]
     pairs = [(int(a), int(b)) for a, b in (rng.choice(len(sizes), 2, replace=False) for _ in range(6))]
     tables = [rng.gamma(1.0, 0.6, (sizes[a], sizes[b])) for a, b in pairs]
-    target = rng.uniform(0.2, 0.8, 2)
+    target = rng.uniform(0.1, 0.9, 2)
     for table, value in zip(own, best, strict=True):
         table[value] = 0
     for table, (a, b) in zip(tables, pairs, strict=True):
@@ -188,7 +191,7 @@ def _kinds(rng: np.random.Generator) -> tuple[tuple[Parameter, ...], Loss]:
     floors = [0.3, 0.1, 0.0, 0.2]
     slopes = [1.0, 4.0, 8.0, 12.0]
     centres = [rng.uniform(0.1, 0.9, count) for count in counts]
-    shared = rng.uniform(0.2, 0.8, 4)
+    shared = rng.uniform(0.1, 0.9, 4)
 
     def loss(config: Mapping[str, Any]) -> float:
         kind = int(config["kind"][1:])
@@ -217,11 +220,11 @@ def _network(rng: np.random.Generator) -> tuple[tuple[Parameter, ...], Loss]:
           for depth in (1, 2, 3) for layer in range(depth)),
         choice("schedule", ("constant", "cosine", "step")),
     )  # fmt: skip
-    rates = {"sgd": rng.uniform(0.4, 0.7), "adam": rng.uniform(0.3, 0.6), "lion": rng.uniform(0.3, 0.6)}
+    rates = dict(zip(("sgd", "adam", "lion"), rng.uniform(0.15, 0.85, 3), strict=True))
     behind = dict(zip(("sgd", "adam", "lion"), rng.permutation([0.0, 0.05, 0.15]), strict=True))
     schedules = dict(zip(("constant", "cosine", "step"), rng.permutation([0.0, 0.04, 0.1]), strict=True))
-    decay, dropout = rng.uniform(0.3, 0.7), rng.uniform(0.1, 0.5)
-    widths = [int(width) for width in rng.integers(24, 160, 3)]
+    decay, dropout = rng.uniform(0.1, 0.9), rng.uniform(0.05, 0.6)
+    widths = [int(width) for width in rng.integers(10, 230, 3)]
     short = {1: 0.25, 2: 0.06, 3: 0.0}
 
     def loss(config: Mapping[str, Any]) -> float:

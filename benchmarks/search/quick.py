@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from . import records
+from .clock import mode
 from .measures import RANDOM, cells, geometric_mean_ratio, ratio
-from .problems import suite
+from .problems import SUITES, suite
 from .running import run_missing
 
 
@@ -21,26 +22,28 @@ def main() -> int:
     parser.add_argument("--methods", nargs="+", default=["tpe"], help="names of searchers or peers")
     parser.add_argument("--problems", nargs="+", default=["core"], help="names of problems, or of a suite")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--budget", type=int, default=100)
-    parser.add_argument("--workers", type=int, nargs="+", default=[1, 8])
+    parser.add_argument("--modes", nargs="+", default=["1x100", "8x50"], help="WORKERSxEVALUATIONS")
     parser.add_argument("--peers-python", action="append", default=[], help="PATH, or NAME=PATH for one peer")
     options = parser.parse_args()
-    suites = ("core", "held-out", "bbob", "full")
-    problems = [one for name in options.problems for one in (suite(name) if name in suites else [name])]
+    problems = [one for name in options.problems for one in (suite(name) if name in SUITES else [name])]
     methods = list(dict.fromkeys([RANDOM, *options.methods]))
+    modes = [mode(text) for text in options.modes]
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "runs.jsonl"
         run_missing(
-            methods, problems, workers=options.workers, budget=options.budget, seeds=range(options.seeds),
-            path=path, known={}, pythons=options.peers_python,
-        )  # fmt: skip
-        found = records.read([path])
-    for workers in options.workers:
-        at = options.budget if workers == 1 else options.budget // 2
-        table = cells(found, methods, {workers: [at]}, options.budget)
-        print(
-            f"\nworkers={workers}, after {at} evaluations\n{'':28s}" + "".join(f"{name:>14s}" for name in methods[1:])
+            methods,
+            problems,
+            modes=modes,
+            seeds=range(options.seeds),
+            path=path,
+            known={},
+            pythons=options.peers_python,
         )
+        found = records.read([path])
+    for workers, budget in modes:
+        table = cells(found, methods, {(workers, budget): [budget]})
+        print(f"\nworkers={workers}, after {budget} evaluations")
+        print(f"{'':28s}" + "".join(f"{name:>14s}" for name in methods[1:]))
         for (name, _, _), cell in table.items():
             shown = [ratio(cell[method], cell[RANDOM]) if method in cell else np.nan for method in methods[1:]]
             print(f"{name:28s}" + "".join(f"{value:14.3f}" for value in shown))

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from . import records
-from .clock import losses_of
-from .methods import PEERS, Method, Missing, Peer, Tunesmith, peers_python
+from .clock import Mode, losses_of
+from .methods import PEERS, Method, Missing, Peer, peers_python
 from .problems import problem
 from .records import Key, Record
 
@@ -15,42 +16,41 @@ def run_missing(
     methods: Sequence[str],
     problems: Sequence[str],
     *,
-    workers: Sequence[int],
-    budget: int,
+    modes: Sequence[Mode],
     seeds: Iterable[int],
     path: Path,
     known: Mapping[Key, Record],
     pythons: Sequence[str] = (),
-) -> dict[str, str]:
-    """Run it, seed by seed, so that whoever stops early has all problems. Return why a peer could not: name -> reason."""
-    missing: dict[str, str] = {}
+) -> dict[tuple[str, str], str]:
+    """Run it, seed by seed, so that who stops early has all problems.
+
+    Returns:
+        (peer, problem) -> why it could not.
+    """
+    missing: dict[tuple[str, str], str] = {}
     drivers: dict[str, Peer] = {}
     try:
-        for seed in seeds:
-            for method in methods:
-                for name in problems:
-                    for count in workers:
-                        if (method, name, count, budget, seed) in known or method in missing:
-                            continue
-                        try:
-                            record = one(method, name, count, budget, seed, drivers, pythons)
-                        except Missing as reason:
-                            if method in drivers:
-                                drivers.pop(method).close()
-                            missing[method] = f"{name}: {reason}"
-                            print(f"{method} cannot run {name}: {reason}", flush=True)
-                        else:
-                            records.add(path, record)
+        for seed, method, name, (workers, budget) in product(seeds, methods, problems, modes):
+            if (method, name, workers, budget, seed) in known or (method, name) in missing:
+                continue
+            try:
+                record = one(method, name, (workers, budget), seed, drivers, pythons)
+            except Missing as reason:
+                if method in drivers:
+                    drivers.pop(method).close()
+                missing[method, name] = str(reason)
+                print(f"{method} cannot run {name}: {reason}", flush=True)
+            else:
+                records.add(path, record)
     finally:
         for driver in drivers.values():
             driver.close()
     return missing
 
 
-def one(
-    name: str, of: str, workers: int, budget: int, seed: int, drivers: dict[str, Peer], pythons: Sequence[str]
-) -> Record:
+def one(name: str, of: str, mode: Mode, seed: int, drivers: dict[str, Peer], pythons: Sequence[str]) -> Record:
     """Return one run."""
+    workers, budget = mode
     began = time.perf_counter()
     chosen = problem(of)
     if name in PEERS:
@@ -59,6 +59,8 @@ def one(
         drivers[name].start(chosen.parameters, seed, budget, workers)
         method: Method = drivers[name]
     else:
+        from .ours import Tunesmith  # here, so that peers run whatever state ours are in
+
         method = Tunesmith(name, chosen.parameters, seed, budget, workers)
     losses = losses_of(method, chosen, seed=seed, budget=budget, workers=workers)
     took = time.perf_counter() - began

@@ -1,0 +1,1 @@
+"""The peers' drivers: each imports its own package and nothing of Tunesmith."""
