@@ -1,4 +1,4 @@
-"""HyperOpt's TPE as it comes, driven as Ray Tune drives it; conditions by nested choices; it knows no pending trials."""
+"""HyperOpt's TPE as it comes, driven as Ray Tune drives it; conditions by nested choices; no pending trials."""
 
 from collections.abc import Sequence
 from math import log
