@@ -27,6 +27,7 @@ NAMES = """
     RacingScheduler
     PASHAScheduler PromotionASHAScheduler TopKScheduler
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn
+    Space boolean ordinal permutation simplex subset when
     quniform randint randn register_trainable report resume run run_experiments sample_from uniform with_parameters
     with_resources
 """.split()  # noqa: SIM905  as a list it would be a page long

@@ -60,7 +60,7 @@ RAY_NAMES = {
 def run(
     trainable: Any,
     *,
-    space: Mapping[str, Any] | None = None,
+    space: Mapping[str, Any] | Space | None = None,
     metric: str | Sequence[str] | None = None,
     mode: str | Sequence[str] | None = None,
     num_samples: int = 1,
@@ -104,7 +104,7 @@ def run(
     Args:
         trainable: A function of (config) or (config, reporter), a `Trainable` class, a registered name, or
             "module:function".
-        space: What to try: constants, domains (`tune.uniform(...)`), grids, nested as you like.
+        space: What to try: constants, domains (`tune.uniform(...)`), grids, nested as you like; or a `tune.Space`.
         metric: The reported metric to optimise. Needed by most schedulers and for `results.best`. With a list of them
             there is no single best, but `results.pareto_front()`.
         mode: "min" or "max"; needed with `metric`. One for each metric, or one for all.
@@ -166,7 +166,7 @@ def run(
     check_trainable(bound, saves=freq > 0 or at_end)
     chosen_scheduler = _unused(_scheduler(scheduler))
     objectives = _objectives(metric, mode, chosen_scheduler)
-    compiled = Space(space if space is not None else {})
+    compiled = Space.of(space)
     samples = arguments.sample_count(num_samples)
     searcher_for = _searcher(searcher, compiled, samples, points_to_evaluate, objectives=objectives)
     count = _replicates(replicates, compiled, chosen_scheduler)

@@ -27,6 +27,7 @@ from .invocation import resumed_folder
 from .places import DEFAULT_STORAGE, exists
 from .remote import scheme
 from .space.json_spec import domains_from_json
+from .space.space import Space
 from .trainables import Resources
 
 _SPEC_KEYS = (
@@ -65,7 +66,7 @@ class Experiment:
         run: Any,
         *,
         stop: Any = None,
-        config: Mapping[str, Any] | None = None,
+        config: Mapping[str, Any] | Space | None = None,
         trial_resources: Resources | None = None,
         resources_per_trial: Resources | None = None,
         num_samples: int = 1,
@@ -96,7 +97,7 @@ class Experiment:
             "trainable": run,
             "name": name,
             "stop": stop,
-            "space": dict(config or {}) if env is None else {"env": env, **(config or {})},
+            "space": _with_env(name, config, env),
             "resources": trial_resources if trial_resources is not None else resources_per_trial,
             "num_samples": repeat if repeat != 1 else num_samples,
             "storage_path": local_dir or storage_path or DEFAULT_STORAGE,
@@ -163,6 +164,14 @@ def experiments_from_file(path: str | os.PathLike[str]) -> list[Experiment]:
         if isinstance(run, str) and (file.parent / run.rpartition(":")[0]).is_file():
             experiment.arguments["trainable"] = str(file.parent.resolve() / run)
     return experiments
+
+
+def _with_env(name: str, config: Mapping[str, Any] | Space | None, env: Any) -> Mapping[str, Any] | Space:
+    if not isinstance(config, Space):
+        return dict(config or {}) if env is None else {"env": env, **(config or {})}
+    if env is not None:
+        raise ConfigError(f"Experiment({name!r}): env={env!r} beside a tune.Space. Put it into the space, as 'env'.")
+    return config
 
 
 def run_experiments(
@@ -316,7 +325,7 @@ class Tuner:
         self,
         trainable: Any,
         *,
-        param_space: Mapping[str, Any] | None = None,
+        param_space: Mapping[str, Any] | Space | None = None,
         tune_config: TuneConfig | None = None,
         run_config: RunConfig | None = None,
     ) -> None:
@@ -357,7 +366,7 @@ class Tuner:
         trainable: Any,
         *,
         resume_errored: bool = False,
-        param_space: Mapping[str, Any] | None = None,
+        param_space: Mapping[str, Any] | Space | None = None,
         tune_config: TuneConfig | None = None,
         run_config: RunConfig | None = None,
     ) -> Tuner:

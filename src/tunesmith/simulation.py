@@ -43,7 +43,7 @@ Curves = Any
 def simulate(
     curves: Curves,
     *,
-    space: Mapping[str, Any] | None = None,
+    space: Mapping[str, Any] | Space | None = None,
     metric: str | Sequence[str] | None = None,
     mode: str | Sequence[str] | None = None,
     scheduler: Scheduler | str | None = None,
@@ -107,7 +107,7 @@ def simulate(
         chosen_searcher: Searcher = ListedConfigs([curve.config for curve in chosen])
         wanted: int | None = len(chosen)
     else:
-        compiled = Space(space if space is not None else {})
+        compiled = Space.of(space)
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
         objectives = _objectives(metric, mode, chosen_scheduler)
         chosen_searcher, wanted = _searcher(searcher, compiled, count, None, objectives=objectives)(seed)

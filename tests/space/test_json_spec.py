@@ -5,8 +5,8 @@ import pytest
 import yaml
 
 from tunesmith.errors import SpaceError
-from tunesmith.space import domains
 from tunesmith.space.domains import choice, grid_search, loguniform, qrandint, randn, uniform
+from tunesmith.space.functions import DOMAIN_FUNCTIONS
 from tunesmith.space.json_spec import domains_from_json
 from tunesmith.space.space import Space
 
@@ -43,10 +43,25 @@ def test_other_dicts_stay_as_they_are(spec):
     assert domains_from_json(spec) == spec
 
 
+WRITTEN = {
+    **dict.fromkeys(("uniform", "loguniform", "randint", "lograndint"), [8, 16]),
+    **dict.fromkeys(("quniform", "qloguniform", "qrandint", "qlograndint", "qrandn"), [8, 16, 4]),
+    **{"randn": [], "boolean": [], "choice": [1, 2], "ordinal": [1, 2], "grid_search": [1, 2]},
+    **{"permutation": ["a", "b"], "subset": ["a", "b"], "simplex": ["a", "b"]},
+    "when": {"parent": "x", "value": "sgd", "then": 1},
+}
+
+
 def test_every_domain_function_but_sample_from_can_be_written():
-    for name in set(domains.DOMAIN_FUNCTIONS) - {"sample_from", "choice", "grid_search", "randn", "qrandn"}:
-        arguments = [8, 16] if name in ("uniform", "loguniform", "randint", "lograndint") else [8, 16, 4]
-        assert domains_from_json({name: arguments}) == domains.DOMAIN_FUNCTIONS[name](*arguments)
+    assert set(WRITTEN) == set(DOMAIN_FUNCTIONS) - {"sample_from"}
+    takes_a_list = ("choice", "ordinal", "grid_search", "permutation", "subset", "simplex")
+    for name, arguments in WRITTEN.items():
+        function = DOMAIN_FUNCTIONS[name]
+        if isinstance(arguments, dict):
+            expected = function(**arguments)
+        else:
+            expected = function(arguments) if name in takes_a_list else function(*arguments)
+        assert domains_from_json({name: arguments}) == expected
 
 
 @pytest.mark.parametrize("key", ["eval", "sample_from", "lambda"])

@@ -1,35 +1,44 @@
 """Configs as points of a unit cube, for searchers that model them: what may differ between trials, number by number.
 
-A number of the config lies at its quantile in [0, 1], so that a logarithmic or normal domain is uniform there; one of
-several values (a choice; a grid too, whose values are taken by chance here) lies at its index. A parameter that belongs
-to a value which was not chosen is nan. Constants, lambdas and nested dicts are left to `Resolution`.
+A number of the config lies at its quantile in [0, 1], so that it is uniform there whatever its logarithm or its prior;
+one of several values (a choice; a grid too, whose values are taken by chance here) lies at its index. What is not there
+in a config is nan. Constants, lambdas and nested dicts are left to `Resolution`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ..core.seeds import generator
 from ..errors import SpaceError
-from .domains import Float, Grid, Integer, Normal
-from .points import NOTHING_FIXED, Point, fixed_point
+from .conditions import walked
+from .constraints import MOST_TRIES, too_rare
+from .domains import Categorical, Float, Integer, Normal
+from .draws import drawn
+from .layout import Slot, layout, rule_of
+from .points import NOTHING_FIXED, Point, fixed_point, prior_point
+from .quantiles import level_quantiles, levels, quantile, settled_quantiles
 from .resolution import Resolution
+from .sizes import size
 from .space import Space
-from .tree import Computed, Draw, Fields, Node, Options
+from .tree import Composed, Conditional
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from .constraints import Constraint
+    from .presence import Rule
+
     FloatArray = NDArray[np.float64]
 
-NEAREST_TO_AN_END = 2.0**-53
-MOST_ROUNDS = 100
-"""So often as many configs as are wanted are drawn, to find enough that hold the constraints."""
-"""Quantiles are kept so far from 0 and 1, which a normal distribution cannot take."""
+__all__ = ["Encoding", "Parameter", "quantile"]
+FEWEST_AT_ONCE = 64
+"""So many rows are held against constraints at once, at least."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,21 +48,27 @@ class Parameter:
     name: str
     """The node's name: `model[1]/depth`."""
     domain: Float | Integer | Normal | None
-    """Of a number; None for one of several values."""
+    """Of a number; of an ordered choice's index; None for one of several values without an order."""
     options: int
     """How many values there are to choose from; 0 for a number."""
-    conditions: tuple[tuple[int, int], ...]
+    conditions: tuple[tuple[int, int], ...] = ()
     """(coordinate, value's index) that all must be chosen for it to be there."""
+    rules: tuple[Rule, ...] = ()
+    """What must hold for it to be there, beside these, and cannot be said so simply."""
+    weights: tuple[float, ...] | None = None
+    """How likely each of the options is; None for all alike."""
+    is_part: bool = False
+    """Whether it is one of several coordinates of one value, such as a permutation."""
 
     @property
     def levels(self) -> int:
         """How many distinct values a number has; 0 for a continuum and for one of several values."""
-        match self.domain:
-            case Integer():
-                return (self.domain.last - self.domain.low) // (self.domain.step or 1) + 1
-            case Float(step=float() as step):
-                return round((self.domain.high - self.domain.low) / step) + 1
-        return 0
+        return 0 if self.domain is None else levels(self.domain)
+
+    @property
+    def is_conditional(self) -> bool:
+        """Whether there are configs without it."""
+        return bool(self.conditions or self.rules)
 
 
 class Encoding:
@@ -64,10 +79,9 @@ class Encoding:
 
     def __init__(self, space: Space) -> None:
         self.space = space
-        self.parameters: list[Parameter] = []
-        self._grids: list[Options] = []
-        self._plain: NDArray[np.int_] | None = None
-        self._collect(space.root, ())
+        self.layout = layout(space.root)
+        self.slots = self.layout.slots
+        self.parameters = [_parameter(slot) for slot in self.slots]
 
     def coordinates(self, config: Mapping[str, Any]) -> tuple[float, ...]:
         """Return a journaled config's coordinates; nan for a parameter that is not there.
@@ -77,18 +91,27 @@ class Encoding:
         """
         point = fixed_point(self.space.root, config, "config")
         found: list[float] = []
-        for parameter in self.parameters:
+        for index, parameter in enumerate(self.parameters):
             if not self.is_there(parameter, found):
                 found.append(math.nan)
-            elif parameter.domain is None:
-                found.append(float(point.options[parameter.name]))
-            else:
-                found.append(quantile(parameter.domain, point.values[parameter.name]))
+                continue
+            value = self.slots[index].found_in(point)
+            if value is None:
+                raise SpaceError(f"config lacks {parameter.name!r}. Was the space changed since the config was made?")
+            found.append(value)
         return tuple(found)
 
     def is_there(self, parameter: Parameter, coordinates: Sequence[float]) -> bool:
         """Whether the coordinates before a parameter's own are such that the parameter is part of the config."""
-        return all(coordinates[index] == option for index, option in parameter.conditions)
+        if not all(coordinates[index] == option for index, option in parameter.conditions):
+            return False
+        if not parameter.rules:
+            return True
+        import numpy as np
+
+        row = np.full((1, self.width), np.nan)
+        row[0, : len(coordinates)] = coordinates
+        return all(bool(rule.holds(row)[0]) for rule in parameter.rules)
 
     def config(self, coordinates: Sequence[float], *, seed: int, number: int) -> dict[str, Any]:
         """Return the config at some coordinates; lambdas are evaluated for trial `number`.
@@ -96,31 +119,42 @@ class Encoding:
         Raises:
             SpaceError: A lambda of the space failed.
         """
+        return self.completed(self.point(coordinates), seed=seed, number=number)
+
+    def prior_point(self) -> Point | None:
+        """Return what a user believes in: the prior of each parameter that has one; None where none has."""
+        return prior_point(self.space.root)
+
+    def point(self, coordinates: Sequence[float]) -> Point:
+        """Return what coordinates fix."""
         point = Point()
-        for parameter, coordinate in zip(self.parameters, coordinates, strict=True):
-            if math.isnan(coordinate):
-                continue
-            if parameter.domain is None:
-                point.options[parameter.name] = int(coordinate)
-            else:
-                inside = min(max(coordinate, NEAREST_TO_AN_END), 1 - NEAREST_TO_AN_END)
-                point.values[parameter.name] = parameter.domain.at(inside)
-        return self.completed(point, seed=seed, number=number)
+        for index, (slot, coordinate) in enumerate(zip(self.slots, coordinates, strict=True)):
+            if not math.isnan(coordinate):
+                slot.fix(point, coordinates[index : index + slot.width])
+        return point
 
     def completed(self, point: Point = NOTHING_FIXED, *, seed: int, number: int) -> dict[str, Any]:
         """Return a config in which what `point` leaves open is drawn, as random search draws it for trial `number`.
 
         Raises:
-            SpaceError: A lambda of the space failed.
+            SpaceError: A lambda of the space failed, or no draw holds the space's constraints.
         """
+        full = self._with_grids(point, seed, number)
+        return next(drawn(self.space, seed=seed, number=number, trial=number, options=full.options, values=full.values))
+
+    def resolution(self, point: Point, *, seed: int, number: int) -> Resolution:
+        """Return the config of `completed` in the making, whether or not it holds the space's constraints."""
+        full = self._with_grids(point, seed, number)
+        return Resolution(
+            self.space.root, seed=seed, number=number, trial=number, options=full.options, values=full.values
+        )
+
+    def _with_grids(self, point: Point, seed: int, number: int) -> Point:
         options = dict(point.options)
-        for grid in self._grids:
+        for grid in self.layout.grids:
             name = grid.path.name
             options.setdefault(name, generator(seed, f"grid/{name}", number).randrange(len(grid.options)))
-        resolution = Resolution(
-            self.space.root, seed=seed, number=number, trial=number, options=options, values=point.values
-        )
-        return resolution.config()
+        return Point(options, point.values)
 
     # Many at once: rows of coordinates, shape (n, width).
 
@@ -129,10 +163,13 @@ class Encoding:
         """How many coordinates there are."""
         return len(self.parameters)
 
-    @property
+    @cached_property
     def size(self) -> float:
-        """How many distinct configs there are; inf where a number is of a continuum, or a lambda may say anything."""
-        return _size(self.space.root)
+        """How many distinct configs there are; inf where a number is of a continuum, or a lambda may say anything.
+
+        With constraints, conditions too, of a space that is too large to be listed it is a bound.
+        """
+        return size(self)
 
     def uniform(self, count: int, random: np.random.Generator) -> FloatArray:
         """Return `count` rows as random search draws them.
@@ -142,23 +179,28 @@ class Encoding:
         """
         import numpy as np
 
-        found = np.empty((0, self.width))
-        for _ in range(MOST_ROUNDS):
-            rows = self.from_unit(random.random((count, self.width)))
-            found = np.concatenate([found, rows[self.allowed(rows)]])
-            if len(found) >= count:
-                return found[:count]
-        raise SpaceError(
-            f"of {MOST_ROUNDS * count} random configs, only {len(found)} hold what the space requires. "
-            "Narrow the domains to what is allowed, or loosen the constraints."
-        )
+        if not self.space.constraints:
+            return self.from_unit(random.random((count, self.width)))
+        found, tried = np.empty((0, self.width)), 0
+        while len(found) < count:
+            if tried >= MOST_TRIES * max(count, 1):
+                raise too_rare(self._strictest(random), tried)
+            rows = self.from_unit(random.random((max(count, FEWEST_AT_ONCE), self.width)))
+            found, tried = np.concatenate([found, rows[self.allowed(rows)]]), tried + len(rows)
+        return found[:count]
 
     def from_unit(self, uniforms: FloatArray) -> FloatArray:
         """Return the rows that uniform numbers in [0, 1) stand for, shape (n, width)."""
         import numpy as np
 
-        options = np.array([parameter.options for parameter in self.parameters])
-        return self.settled(np.where(options > 0, np.floor(uniforms * options), uniforms))
+        rows = np.array(uniforms, dtype=float)
+        for index, parameter in enumerate(self.parameters):
+            if parameter.weights is not None:
+                edges = np.cumsum(parameter.weights)[:-1]
+                rows[:, index] = np.searchsorted(edges, rows[:, index], side="right")
+            elif parameter.options:
+                rows[:, index] = np.floor(rows[:, index] * parameter.options)
+        return self.settled(rows)
 
     def settled(self, rows: FloatArray) -> FloatArray:
         """Return the rows of real configs that are nearest: on the levels, inside the cube, nan where nothing is.
@@ -168,21 +210,21 @@ class Encoding:
         import numpy as np
 
         settled = np.array(rows, dtype=float)
-        if self._plain is None:
-            # Columns that are always there and of a continuum are done at once; a single row is asked for often.
-            self._plain = np.flatnonzero([_is_plain(parameter) for parameter in self.parameters])
         settled[:, self._plain] = _inside(settled[:, self._plain], 0.5, 1.0)
-        for index, parameter in enumerate(self.parameters):
-            if _is_plain(parameter):
-                continue
-            column = settled[:, index]
-            if parameter.options:
-                column = np.rint(_inside(column, 0.0, parameter.options - 1))
+        for index, slot in self._special:
+            parameter = self.parameters[index]
+            if isinstance(slot.node, Composed):
+                if slot.part:
+                    continue  # done with the first part
+                columns: Any = slice(index, index + slot.width)
+                column = slot.node.domain.settled(_inside(settled[:, columns], 0.5, 1.0))
+            elif parameter.domain is None:
+                columns, column = index, np.rint(_inside(settled[:, index], 0.0, parameter.options - 1))
             else:
-                column = _middles(parameter.domain, _inside(column, 0.5, 1.0))
-            if parameter.conditions:
-                column = np.where(self.present(parameter, settled), column, np.nan)
-            settled[:, index] = column
+                columns, column = index, settled_quantiles(parameter.domain, _inside(settled[:, index], 0.5, 1.0))
+            settled[:, columns] = column
+            if parameter.is_conditional:
+                settled[~self.present(parameter, settled), columns] = np.nan
         return settled
 
     def present(self, parameter: Parameter, rows: FloatArray) -> NDArray[np.bool_]:
@@ -192,30 +234,58 @@ class Encoding:
         there = np.ones(len(rows), dtype=bool)
         for index, option in parameter.conditions:
             there &= rows[:, index] == option
+        for rule in parameter.rules:
+            there &= rule.holds(rows)
         return there
 
     def allowed(self, rows: FloatArray) -> NDArray[np.bool_]:
-        """Return for each settled row whether the space's constraints hold."""
+        """Return for each settled row whether the space's constraints hold.
+
+        A function of the space that draws at random is asked once, so a constraint that reads what it returns should
+        not depend on such draws.
+
+        Raises:
+            SpaceError: A constraint failed.
+        """
         import numpy as np
 
-        return np.ones(len(rows), dtype=bool)
+        allowed = np.ones(len(rows), dtype=bool)
+        if self.space.constraints and len(rows):
+            from .columns import verdicts  # here, because few spaces need it
+
+            for constraint in self.space.constraints:
+                allowed[allowed] = verdicts(constraint, self, rows[allowed])
+        return allowed
 
     def every(self) -> FloatArray:
         """Return all rows of a finite space that hold its constraints, in a fixed order."""
+        assert self.size < math.inf, "only a finite space can be listed"
+        rows = self.listed(range(self.width))
+        return rows[self.allowed(rows)]
+
+    def listed(self, chosen: Collection[int]) -> FloatArray:
+        """Return all combinations of what some coordinates may be, nan where nothing is and in all other columns.
+
+        Among the coordinates must be all that these depend on, and all parts of a composed value.
+        """
         import numpy as np
 
-        assert self.size < math.inf, "only a finite space can be listed"
         rows = np.full((1, self.width), np.nan)
-        for index, parameter in enumerate(self.parameters):
+        for index in sorted(chosen):
+            slot, parameter = self.slots[index], self.parameters[index]
+            if slot.part:
+                continue
+            if isinstance(slot.node, Composed):
+                values = slot.node.domain.every()
+            elif parameter.domain is None:
+                values = np.arange(parameter.options, dtype=float)[:, None]
+            else:
+                values = level_quantiles(parameter.domain)[:, None]
             there = self.present(parameter, rows)
-            count = parameter.options or parameter.levels
-            values = np.arange(count, dtype=float)
-            if not parameter.options:
-                values = _quantiles(parameter.domain, _nth(parameter.domain, values))
-            more = np.repeat(rows[there], count, axis=0)
-            more[:, index] = np.tile(values, int(there.sum()))
+            more = np.repeat(rows[there], len(values), axis=0)
+            more[:, index : index + slot.width] = np.tile(values, (int(there.sum()), 1))
             rows = np.concatenate([rows[~there], more])
-        return rows[self.allowed(rows)]
+        return rows
 
     def key(self, row: FloatArray) -> bytes:
         """Return what two settled rows share exactly when they are the same config."""
@@ -223,55 +293,48 @@ class Encoding:
 
         return bytes(np.nan_to_num(np.round(row, 12), nan=-1.0).tobytes())
 
-    def _collect(self, node: Node, conditions: tuple[tuple[int, int], ...]) -> None:
-        match node:
-            case Draw() if not is_single(node.domain):
-                self.parameters.append(Parameter(node.path.name, node.domain, 0, conditions))
-            case Options():
-                if isinstance(node.domain, Grid):
-                    self._grids.append(node)
-                own = len(self.parameters)
-                is_choice = len(node.options) > 1
-                if is_choice:
-                    self.parameters.append(Parameter(node.path.name, None, len(node.options), conditions))
-                for index, option in enumerate(node.options):
-                    self._collect(option, (*conditions, (own, index)) if is_choice else conditions)
-            case Fields():
-                for child in node.children.values():
-                    self._collect(child, conditions)
+    @cached_property
+    def rules(self) -> dict[Conditional, Rule]:
+        """When the conditions of the space hold, in terms of coordinates."""
+        conditionals = (node for node in walked(self.space.root) if isinstance(node, Conditional))
+        return {node: rule_of(node, self.layout) for node in conditionals}
+
+    @cached_property
+    def _plain(self) -> NDArray[np.int_]:
+        """The columns that are always there and of a continuum; they are done at once."""
+        import numpy as np
+
+        special = {index for index, _ in self._special}
+        return np.array([index for index in range(self.width) if index not in special], dtype=np.intp)
+
+    @cached_property
+    def _special(self) -> list[tuple[int, Slot]]:
+        return [
+            (index, slot)
+            for index, slot in enumerate(self.slots)
+            if isinstance(slot.node, Composed) or not _is_plain(self.parameters[index])
+        ]
+
+    def _strictest(self, random: np.random.Generator) -> Constraint:
+        """Return the constraint that the fewest configs hold."""
+        from .columns import verdicts
+
+        rows = self.from_unit(random.random((MOST_TRIES, self.width)))
+        return min(self.space.constraints, key=lambda constraint: int(verdicts(constraint, self, rows).sum()))
 
 
-def is_single(domain: Float | Integer | Normal) -> bool:
-    """Whether a domain has a single value."""
-    match domain:
-        case Integer():
-            return domain.low == domain.last
-        case Float():
-            return domain.low == domain.high
-    return False
-
-
-def quantile(domain: Float | Integer | Normal, value: float) -> float:
-    """Return where in [0, 1] a value of a domain lies: `domain.at` leads back to it, up to rounding for floats.
-
-    Where a value stands for a whole interval (an integer, a step), it lies at the interval's middle.
-    """
-    match domain:
-        case Normal():
-            from statistics import NormalDist  # here, because it takes milliseconds to import and few spaces need it
-
-            return NormalDist(domain.mean, domain.sd).cdf(value)
-        case Integer(log=False):
-            step = domain.step or 1
-            return ((value - domain.low) // step + 0.5) / ((domain.last - domain.low) // step + 1)
-        case Integer(step=None):
-            middle = (math.log(value) + math.log(value + 1)) / 2
-            return (middle - math.log(domain.low)) / (math.log(domain.high) - math.log(domain.low))
-    if domain.log:
-        fraction = (math.log(value) - math.log(domain.low)) / (math.log(domain.high) - math.log(domain.low))
-    else:
-        fraction = (value - domain.low) / (domain.high - domain.low)
-    return min(max(fraction, 0.0), 1.0)
+def _parameter(slot: Slot) -> Parameter:
+    domain = slot.node.domain
+    weights = domain.weights if isinstance(domain, Categorical) else None
+    return Parameter(
+        slot.name,
+        slot.domain,
+        slot.options,
+        slot.conditions,
+        slot.rules,
+        weights,
+        is_part=isinstance(slot.node, Composed),
+    )
 
 
 def _inside(coordinates: FloatArray, default: float, most: float) -> FloatArray:
@@ -283,69 +346,5 @@ def _inside(coordinates: FloatArray, default: float, most: float) -> FloatArray:
 
 def _is_plain(parameter: Parameter) -> bool:
     """Whether it is a number of a continuum that every config has."""
-    is_stepped = isinstance(parameter.domain, Normal) and parameter.domain.step is not None
-    return not (parameter.options or parameter.conditions or parameter.levels or is_stepped)
-
-
-def _size(node: Node) -> float:
-    match node:
-        case Draw():
-            return Parameter(node.path.name, node.domain, 0, ()).levels or (1 if is_single(node.domain) else math.inf)
-        case Options():
-            return sum(map(_size, node.options))
-        case Fields():
-            return math.prod(map(_size, node.children.values()))
-        case Computed():
-            return math.inf
-    return 1
-
-
-def _middles(domain: Float | Integer | Normal | None, quantiles: FloatArray) -> FloatArray:
-    """Return for each quantile the middle of those that stand for the same value; itself in a continuum."""
-    import numpy as np
-
-    match domain:
-        case Integer(log=False):
-            count = (domain.last - domain.low) // (domain.step or 1) + 1
-            return np.asarray((np.minimum(np.floor(quantiles * count), count - 1) + 0.5) / count)
-        case Integer(step=None):
-            value = np.floor(_values(domain, quantiles))
-        case Integer(step=int() as step) | Float(step=float() as step):
-            value = np.rint(_values(domain, quantiles) / step) * step
-        case _:
-            return quantiles
-    last = domain.last if isinstance(domain, Integer) else domain.high
-    return _quantiles(domain, np.clip(value, domain.low, last))
-
-
-def _values(domain: Float | Integer, quantiles: FloatArray) -> FloatArray:
-    import numpy as np
-
-    if domain.log:
-        low = math.log(domain.low)
-        return np.asarray(np.exp(low + (math.log(domain.high) - low) * quantiles))
-    return np.asarray(domain.low + (domain.high - domain.low) * quantiles)
-
-
-def _nth(domain: Float | Integer | Normal | None, indices: FloatArray) -> FloatArray:
-    import numpy as np
-
-    assert isinstance(domain, Integer | Float), "only these have levels"
-    return np.asarray(domain.low + indices * (domain.step or 1), dtype=float)
-
-
-def _quantiles(domain: Float | Integer | Normal | None, values: FloatArray) -> FloatArray:
-    """Return `quantile` of many values."""
-    import numpy as np
-
-    assert isinstance(domain, Integer | Float), "only these have levels"
-    if isinstance(domain, Integer) and not domain.log:
-        step = domain.step or 1
-        return np.asarray(((values - domain.low) // step + 0.5) / ((domain.last - domain.low) // step + 1))
-    if not domain.log:
-        return np.asarray(np.clip((values - domain.low) / (domain.high - domain.low), 0, 1))
-    found = np.log(values)
-    if isinstance(domain, Integer) and domain.step is None:
-        found = (found + np.log(values + 1)) / 2
-    low = math.log(domain.low)
-    return np.asarray(np.clip((found - low) / (math.log(domain.high) - low), 0, 1))
+    is_stepped = parameter.domain is None or isinstance(parameter.domain, Integer) or parameter.domain.step is not None
+    return not is_stepped and not parameter.is_conditional

@@ -6,12 +6,11 @@ import inspect
 from typing import Any
 
 from ..errors import SpaceError
-from .domains import DOMAIN_FUNCTIONS, Domain
+from .functions import DOMAIN_FUNCTIONS, LIST_FUNCTIONS, Searchable
 from .objects import label
 from .paths import Path
 from .tree import ROOT
 
-LIST_FUNCTIONS = ("choice", "grid_search")
 CODE_KEYS = ("eval", "sample_from", "lambda")
 
 
@@ -19,8 +18,9 @@ def domains_from_json(spec: Any, path: Path = ROOT) -> Any:
     """Return a copy of `spec` in which each dict that names a domain is that domain, at any depth.
 
     Such a dict has one key, a domain function's name, and as its value a list of positional arguments or a dict of
-    keyword arguments: `{"uniform": [0, 1]}`, `{"randn": {"mean": 3}}`. For `choice` and `grid_search` the list is the
-    list of values.
+    keyword arguments: `{"uniform": [0, 1]}`, `{"randn": {"mean": 3}}`. For `choice`, `ordinal`, `permutation`,
+    `subset`, `simplex` and `grid_search` the list is the list of values. A condition is written with keywords:
+    `{"when": {"parent": "optimizer", "value": "sgd", "then": {"uniform": [0, 1]}}}`.
 
     Raises:
         SpaceError: Arguments that the function does not take, or code in a string.
@@ -41,7 +41,7 @@ def domains_from_json(spec: Any, path: Path = ROOT) -> Any:
     return {key: domains_from_json(item, path.child(key)) for key, item in spec.items()}
 
 
-def _domain(name: str, arguments: Any, path: Path) -> Domain:
+def _domain(name: str, arguments: Any, path: Path) -> Searchable:
     function = DOMAIN_FUNCTIONS[name]
     try:
         if isinstance(arguments, dict):

@@ -32,5 +32,13 @@ class Path:
         """Return the path of a value of a `choice` or `grid_search`, which takes the place of the whole."""
         return Path(f"{self.text}.{function}[{index}]", f"{self.name}[{index}]", self.key, self.depth + 1)
 
+    def branch(self, word: str) -> Path:
+        """Return the path of what a condition stands for: `then` goes by the condition's own name."""
+        above, nested = self.text, ""
+        while above.endswith(".then"):
+            above, nested = above.removesuffix(".then"), nested + "[then]"
+        name = self.name if word == "then" else f"{self.name}{nested}[{word}]"
+        return Path(f"{self.text}.{word}", name, self.key, self.depth + 1)
+
     def __str__(self) -> str:
         return self.text

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import SpaceError
-from .domains import Integer, same
+from .composites import Arrangement
+from .conditions import walked
+from .domains import Categorical, Float, Integer, same
 from .objects import OBJECT_KEY, is_json, label, python_scalar
-from .tree import Computed, Constant, Draw, Fields, Node, Object, Options
+from .resolution import NotKnownError, Resolution
+from .spec import Spec
+from .tree import Chosen, Composed, Computed, Conditional, Constant, Draw, Fields, Holds, Node, Object, Options
+
+if TYPE_CHECKING:
+    from .constraints import Constraint
+    from .space import Space
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A value was given for a node with a condition: why it does not fit where that holds, and where it does not."""
+
+    node: Conditional
+    where: str
+    as_then: SpaceError | None
+    as_otherwise: SpaceError | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +37,15 @@ class Point:
     options: dict[str, int] = field(default_factory=dict)
     """Which value of a choice or grid."""
     values: dict[str, Any] = field(default_factory=dict)
-    """The values of draws and lambdas."""
+    """The values of draws and lambdas, and the arrangements of what is composed of several draws."""
+    claims: list[Claim] = field(default_factory=list)
+    """What was given for nodes with a condition, for `fixed_point` to judge."""
+
+    def add(self, other: Point) -> None:
+        """Fix also what another point fixes."""
+        self.options.update(other.options)
+        self.values.update(other.values)
+        self.claims.extend(other.claims)
 
     def points(self, node: Node) -> int:
         """Return how many grid points are left at and below `node`."""
@@ -41,8 +67,50 @@ class Point:
 NOTHING_FIXED = Point()
 
 
+def checked_points(space: Space, points: Sequence[Mapping[str, Any]]) -> list[Point]:
+    """Return what each of the points that a user wants to try first fixes.
+
+    Raises:
+        SpaceError: A point does not lie in the space, or no config that holds it may be tried.
+    """
+    found = []
+    for index, values in enumerate(points):
+        where = f"points_to_evaluate[{index}]"
+        point = fixed_point(space.root, values, where)
+        constraint = refused(space, point)
+        if constraint is not None:
+            raise SpaceError(f"{where}: {label(dict(values))} does not hold {constraint}. Change it, or leave it out.")
+        found.append(point)
+    return found
+
+
+def refused(space: Space, point: Point) -> Constraint | None:
+    """Return a constraint that no config with this point holds, as far as that can be said without draws."""
+    for constraint in space.constraints:
+        try:
+            if not constraint.holds(Spec(space.root, Known(space.root, point))):
+                return constraint
+        except NotKnownError:
+            continue
+    return None
+
+
+def prior_point(root: Fields) -> Point | None:
+    """Return the point that has the prior of every parameter that has one; None where none has."""
+    point = Point()
+    for node in walked(root):
+        match node:
+            case Draw(domain=Float() | Integer() as domain) if domain.prior is not None:
+                point.values[node.path.name] = domain.prior
+            case Options(domain=Categorical() as domain) if domain.preferred is not None:
+                point.options[node.path.name] = domain.preferred
+    return point if point.values or point.options else None
+
+
 def fixed_point(root: Fields, values: Mapping[str, Any], where: str) -> Point:
     """Return what `values`, a part of a config, fixes in the space.
+
+    A value that is only there under a condition also fixes the choices that this needs, if they are left open.
 
     Raises:
         SpaceError: A key that the space does not have, or a value that is not in its domain; the message names the
@@ -52,7 +120,59 @@ def fixed_point(root: Fields, values: Mapping[str, Any], where: str) -> Point:
         raise SpaceError(f"{where}: {label(values)} is not a dict. Give a part of a config, e.g. {{'lr': 0.1}}.")
     point = Point()
     _fix(root, dict(values), where, point)
+    known = Known(root, point)
+    for claim in point.claims:
+        try:
+            error = claim.as_then if known.holds(claim.node) else claim.as_otherwise
+        except NotKnownError:
+            if claim.as_otherwise is not None:
+                _let_hold(claim.node, point)
+            continue
+        if error is not None:
+            raise error
     return point
+
+
+def _let_hold(node: Conditional, point: Point) -> None:
+    """Fix the choices that a condition needs; where it speaks of a number, a draw is left to decide."""
+    for atom in node.alternatives[0]:
+        if isinstance(atom, Chosen):
+            point.options.setdefault(atom.node.path.name, min(atom.indices))
+        elif isinstance(atom, Holds) and atom.wanted:
+            _let_hold(atom.node, point)
+
+
+class Known(Resolution):
+    """What can be said of all configs that hold a point; everything else raises NotKnownError."""
+
+    def __init__(self, root: Fields, point: Point) -> None:
+        super().__init__(root, seed=0, number=0, trial=0, options=point.options, values=point.values)
+
+    def _quantile(self, name: str) -> float:
+        raise NotKnownError
+
+    def _option(self, node: Options) -> int:
+        index = self._options.get(node.path.name)
+        if index is None:
+            if len(node.options) == 1:
+                return 0
+            raise NotKnownError
+        return index
+
+    def _call(self, node: Computed) -> Any:
+        raise NotKnownError
+
+
+def fix(node: Node, value: Any, point: Point) -> bool:
+    """Fix one node at a value, if that lies in it; return whether it does. Conditions are not looked at."""
+    attempt = Point()
+    try:
+        _fix(node, value, "config", attempt)
+    except SpaceError:
+        return False
+    point.options.update(attempt.options)
+    point.values.update(attempt.values)
+    return True
 
 
 def _fix(node: Node, value: Any, where: str, point: Point) -> None:
@@ -68,12 +188,16 @@ def _fix(node: Node, value: Any, where: str, point: Point) -> None:
             if not node.domain.contains(value):
                 raise SpaceError(f"{where}: {label(value)} is outside {node.domain}.")
             point.values[node.path.name] = int(value) if isinstance(node.domain, Integer) else float(value)
+        case Composed():
+            point.values[node.path.name] = _arrangement(node, value, where)
+        case Conditional():
+            _fix_conditional(node, value, where, point)
         case Computed():
             if not is_json(value):
                 raise SpaceError(f"{where}: {label(value)} ({type(value).__name__}) is not a JSON value.")
             point.values[node.path.name] = value
         case Constant() | Object():
-            is_named = type(value) is dict and value == {OBJECT_KEY: node.path.name}
+            is_named = isinstance(node, Object) and type(value) is dict and value == {OBJECT_KEY: node.identifier}
             if not is_named and not same(value, node.value):
                 raise SpaceError(f"{where}: {label(value)} is not what the space says, {label(node.value)}.")
 
@@ -89,6 +213,40 @@ def _fix_dict(node: Fields, value: Any, where: str, point: Point) -> None:
             hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(repr, node.children))}."
             raise SpaceError(f"{where}[{key!r}]: {node.path} has no such key. {hint}")
         _fix(node.children[key], item, f"{where}[{key!r}]", point)
+
+
+def _arrangement(node: Composed, value: Any, where: str) -> Arrangement:
+    if node.items and isinstance(value, list | tuple):
+        by_identifier = {
+            item.identifier: item.value for item in node.items if isinstance(item, Object)
+        }  # as configs hold them
+        value = [
+            by_identifier.get(one[OBJECT_KEY], one) if isinstance(one, dict) and one.keys() == {OBJECT_KEY} else one
+            for one in value
+        ]
+    found = node.domain.arrangement(value)
+    if found is None:
+        raise SpaceError(f"{where}: {label(value)} is outside {node.domain}.")
+    return found
+
+
+def _fix_conditional(node: Conditional, value: Any, where: str, point: Point) -> None:
+    errors: list[SpaceError | None] = []
+    for branch in (node.then, node.otherwise):
+        attempt = Point()
+        try:
+            if branch is None:
+                raise SpaceError(f"{where}: this is only there where {node.test}. Leave it out.")
+            _fix(branch, value, where, attempt)
+        except SpaceError as error:
+            errors.append(error)
+        else:
+            errors.append(None)
+            point.add(attempt)
+    as_then, as_otherwise = errors
+    if as_then is not None and as_otherwise is not None:
+        raise as_then if node.otherwise is None else as_otherwise
+    point.claims.append(Claim(node, where, as_then, as_otherwise))
 
 
 def _fix_list(node: Fields, value: Any, where: str, point: Point) -> None:
@@ -108,8 +266,8 @@ def _fix_option(node: Options, value: Any, where: str, point: Point) -> None:
             if isinstance(option, Fields) and isinstance(value, dict if not option.is_list else list):
                 nearest.append(error)
             continue
-        point.options.update({**attempt.options, node.path.name: index})
-        point.values.update(attempt.values)
+        point.add(attempt)
+        point.options[node.path.name] = index
         return
     if len(nearest) == 1:
         raise nearest[0]  # only one option has this shape, so its own complaint says more

@@ -11,14 +11,34 @@ from typing import Any
 
 from ..core.seeds import derived_seed
 from ..errors import SpaceError
-from .domains import Categorical
+from .composites import Arrangement
+from .domains import Grid
 from .generators import SavedGenerators, seed_generators
 from .objects import OBJECT_KEY, is_json_scalar, is_json_string, label, python_scalar
 from .paths import Path
 from .spec import Spec, viewed_node
-from .tree import Computed, Constant, Draw, Fields, Node, Object, Options
+from .tree import (
+    Atom,
+    Chosen,
+    Composed,
+    Computed,
+    Conditional,
+    Constant,
+    Draw,
+    Fields,
+    Holds,
+    Node,
+    Object,
+    Options,
+    Passes,
+)  # fmt: skip
+from .when import ABSENT
 
 NOT_FIXED: Mapping[str, Any] = {}
+
+
+class NotKnownError(Exception):
+    """Something was asked for that a point leaves open."""
 
 
 class Resolution:
@@ -30,7 +50,8 @@ class Resolution:
         number: What the draws are keyed by.
         trial: The trial's number, for errors.
         options: Which value of a grid or choice is taken, by the node's name; other choices are drawn.
-        values: JSON values that stand in for draws and lambdas, by the node's name.
+        values: What stands in for draws and lambdas, by the node's name: JSON values, and arrangements.
+        attempt: Which try this is to draw the config, for draws that the space's constraints refuse; 0 is the first.
     """
 
     def __init__(
@@ -42,6 +63,7 @@ class Resolution:
         trial: int,
         options: Mapping[str, int] = NOT_FIXED,
         values: Mapping[str, Any] = NOT_FIXED,
+        attempt: int = 0,
     ) -> None:
         self._root = root
         self._seed = seed
@@ -49,6 +71,8 @@ class Resolution:
         self._trial = trial
         self._options = options
         self._values = values
+        self._again = f"/retry {attempt}" if attempt else ""
+        self._conditions: dict[str, bool] = {}
         self._computed: dict[str, Node] = {}
         self._computing: list[Path] = []
         self._saved: SavedGenerators | None = None
@@ -61,13 +85,18 @@ class Resolution:
             SpaceError: A lambda failed, or lambdas read each other in a circle.
         """
         try:
-            return {key: self.value(child) for key, child in self._root.children.items()}
+            config: dict[str, Any] = self.value(self._root)
+            return config
         finally:
-            if self._saved is not None:
-                self._saved.put_back()
+            self.put_back()
+
+    def put_back(self) -> None:
+        """Leave the global generators as they were before the first lambda."""
+        if self._saved is not None:
+            self._saved.put_back()
 
     def value(self, node: Node) -> Any:
-        """Return a node's value as JSON."""
+        """Return a node's value as JSON; ABSENT where its condition does not hold."""
         settled = node if type(node) is Constant else self.settled(node)
         match settled:
             case Constant():
@@ -75,37 +104,74 @@ class Resolution:
             case Fields(is_list=True):
                 return [self.value(child) for child in settled.children.values()]
             case Fields():
-                return {key: self.value(child) for key, child in settled.children.items()}
+                values = ((key, self.value(child)) for key, child in settled.children.items())
+                return {key: value for key, value in values if value is not ABSENT}
             case Object():
-                return {OBJECT_KEY: settled.path.name}
+                return {OBJECT_KEY: settled.identifier}
+        return ABSENT
 
-    def settled(self, node: Node) -> Constant | Object | Fields:
-        """Return the node that a draw, a choice, a grid or a lambda leads to; its items may still be open."""
+    def settled(self, node: Node | None) -> Constant | Object | Fields | None:
+        """Return the node that a draw, a choice, a grid, a condition or a lambda leads to; its items may still be open.
+
+        None where a condition does not hold, so that nothing is there.
+        """
         while True:
             match node:
                 case Draw():
                     if node.path.name in self._values:
                         return Constant(node.path, self._values[node.path.name])
                     return Constant(node.path, node.domain.at(self._quantile(node.path.name)))
+                case Composed():
+                    return node.fields(self.arrangement(node))
                 case Options():
                     node = node.options[self._option(node)]
+                case Conditional():
+                    node = node.then if self.holds(node) else node.otherwise
                 case Computed():
                     node = self._compute(node)
                 case _:
                     return node
 
+    def arrangement(self, node: Composed) -> Arrangement:
+        """Return how the parts of a value are arranged."""
+        name = node.path.name
+        found: Arrangement | None = self._values.get(name)
+        if found is not None:
+            return found
+        return node.domain.arranged([self._quantile(f"{name}/{part}") for part in range(len(node.domain.parts))])
+
+    def holds(self, node: Conditional) -> bool:
+        """Whether the condition of a node holds."""
+        name = str(node.path)
+        found = self._conditions.get(name)
+        if found is None:
+            found = any(all(map(self._is_true, atoms)) for atoms in node.alternatives)
+            self._conditions[name] = found
+        return found
+
+    def _is_true(self, atom: Atom) -> bool:
+        match atom:
+            case Chosen():
+                return self._option(atom.node) in atom.indices
+            case Holds():
+                return self.holds(atom.node) is atom.wanted
+            case Passes(node=Composed() as node):
+                return atom.test.passes(node.domain.value(self.arrangement(node)))
+            case Passes():
+                settled = self.settled(atom.node)
+                assert isinstance(settled, Constant), "a draw leads to a constant"
+                return atom.test.passes(settled.value)
+
     def _quantile(self, name: str) -> float:
         # 52 bits and a half: never 0 and never 1, which a normal distribution could not take.
-        return ((derived_seed(self._seed, f"variant/{name}", self._number) >> 12) + 0.5) * 2.0**-52
+        return ((derived_seed(self._seed, f"variant/{name}{self._again}", self._number) >> 12) + 0.5) * 2.0**-52
 
     def _option(self, node: Options) -> int:
         name = node.path.name
         index = self._options.get(name)
         if index is not None:
             return index
-        if isinstance(node.domain, Categorical):
-            return int(self._quantile(name) * len(node.options))
-        return 0
+        return 0 if isinstance(node.domain, Grid) else node.domain.index_at(self._quantile(name))
 
     def _compute(self, node: Computed) -> Node:
         name = node.path.name
@@ -140,7 +206,7 @@ class Resolution:
             self._saved = SavedGenerators()
         # A function that reads another's value goes on afterwards with its own draws.
         reader = SavedGenerators() if len(self._computing) > 1 else None
-        seed = derived_seed(self._seed, f"lambda/{node.path.name}", self._number)
+        seed = derived_seed(self._seed, f"lambda/{node.path.name}{self._again}", self._number)
         try:
             seed_generators(seed)
             result = node.function(Spec(self._root, self))

@@ -7,50 +7,86 @@ and `spec.a` are the same value. Read only.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
-from .tree import Constant, Fields, Node, Object
+from .tree import Constant, Fields, Node, Object, may_be_absent
+from .when import ABSENT
 
-if TYPE_CHECKING:
-    from .resolution import Resolution
+
+class Source(Protocol):
+    """Where the values come from: one config in the making, or many that are known."""
+
+    def settled(self, node: Node | None) -> Constant | Object | Fields | None:
+        """Return what a node leads to; None where a condition does not hold, so that nothing is there."""
+
+
+class MissingKeyError(KeyError, AttributeError):
+    """A key that a dict of this config does not have; `place` is where it would stand."""
+
+    def __init__(self, message: str, place: str) -> None:
+        super().__init__(message)
+        self.place = place
 
 
 class FieldsView(Mapping[str, Any]):
-    """A dict of the space, by item and by attribute. Keys named like a dict's methods are reached by item only."""
+    """A dict of the space, by item and by attribute. Keys named like a dict's methods are reached by item only.
 
-    __slots__ = ("_node", "_resolution")
+    An item may also be a way down: `view["model/depth"]`.
+    """
 
-    def __init__(self, node: Fields, resolution: Resolution) -> None:
+    __slots__ = ("_node", "_source")
+
+    def __init__(self, node: Fields, source: Source) -> None:
         self._node = node
-        self._resolution = resolution
+        self._source = source
 
     def __getitem__(self, key: str) -> Any:
         child = self._node.children.get(key)
         if child is None:
-            raise KeyError(self._missing(key))
-        return view(child, self._resolution)
+            return self._below(key)
+        found = view(child, self._source)
+        if found is ABSENT:
+            raise MissingKeyError(f"{child.path}: its condition does not hold in this config.", child.path.key)
+        return found
+
+    def _below(self, key: str) -> Any:
+        """Return what a key that is a way down leads to."""
+        first, _, rest = str(key).partition("/")
+        if not rest or first not in self._node.children:
+            raise self._missing(key)
+        inner = self[first]
+        if isinstance(inner, ListView) and rest.partition("/")[0].isdecimal():
+            position, _, rest = rest.partition("/")
+            if int(position) < len(inner):
+                inner = inner[int(position)]
+                if not rest:
+                    return inner
+        if not isinstance(inner, FieldsView):
+            raise self._missing(key)
+        return inner[rest]
 
     def __getattr__(self, name: str) -> Any:
-        try:
-            return self[name]
-        except KeyError:
-            raise AttributeError(self._missing(name)) from None
+        return self[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._node.children)
+        return (key for key, child in self._node.children.items() if self._is_there(child))
 
     def __len__(self) -> int:
-        return len(self._node.children)
+        return sum(map(self._is_there, self._node.children.values()))
+
+    def _is_there(self, child: Node) -> bool:
+        return not may_be_absent(child) or self._source.settled(child) is not None
 
     def __repr__(self) -> str:
         return repr(dict(self))
 
-    def _missing(self, key: object) -> str:
+    def _missing(self, key: object) -> MissingKeyError:
         from difflib import get_close_matches  # here, because only mistakes need it
 
         near = get_close_matches(str(key), self._node.children)
         hint = f"Did you mean {near[0]!r}?" if near else f"It has {', '.join(map(repr, self)) or 'no keys'}."
-        return f"{self._node.path} has no key {key!r}. {hint}"
+        place = f"{self._node.path.key}/{key}".removeprefix("/")
+        return MissingKeyError(f"{self._node.path} has no key {key!r}. {hint}", place)
 
 
 class Spec(FieldsView):
@@ -59,7 +95,7 @@ class Spec(FieldsView):
     __slots__ = ()
 
     def __getitem__(self, key: str) -> Any:
-        return FieldsView(self._node, self._resolution) if key == "config" else super().__getitem__(key)
+        return FieldsView(self._node, self._source) if key == "config" else super().__getitem__(key)
 
     def __contains__(self, key: object) -> bool:
         return key == "config" or super().__contains__(key)
@@ -68,17 +104,17 @@ class Spec(FieldsView):
 class ListView(Sequence[Any]):
     """A list of the space."""
 
-    __slots__ = ("_node", "_resolution")
+    __slots__ = ("_node", "_source")
 
-    def __init__(self, node: Fields, resolution: Resolution) -> None:
+    def __init__(self, node: Fields, source: Source) -> None:
         self._node = node
-        self._resolution = resolution
+        self._source = source
 
     def __getitem__(self, index: Any) -> Any:
         chosen = list(self._node.children.values())[index]
         if isinstance(index, slice):
-            return [view(child, self._resolution) for child in chosen]
-        return view(chosen, self._resolution)
+            return [view(child, self._source) for child in chosen]
+        return view(chosen, self._source)
 
     def __len__(self) -> int:
         return len(self._node.children)
@@ -92,16 +128,20 @@ class ListView(Sequence[Any]):
         return repr(list(self))
 
 
-def view(node: Node, resolution: Resolution) -> Any:
-    """Return what a lambda gets for a node: a view of a dict or list, else the value itself, objects included."""
-    settled = resolution.settled(node)
+def view(node: Node, source: Source) -> Any:
+    """Return what a lambda gets for a node: a view of a dict or list, else the value itself, objects included.
+
+    ABSENT where its condition does not hold.
+    """
+    settled = source.settled(node)
     match settled:
         case Fields(is_list=True):
-            return ListView(settled, resolution)
+            return ListView(settled, source)
         case Fields():
-            return FieldsView(settled, resolution)
+            return FieldsView(settled, source)
         case Constant() | Object():
             return settled.value
+    return ABSENT
 
 
 def viewed_node(value: Any) -> Fields | None:

@@ -1,6 +1,7 @@
 """A space compiled into nodes, checked while it is compiled. Data only: `resolution.py` makes configs of it.
 
 `points` is how many grid points lie below a node: the product over a dict's items, the sum over a grid's values.
+Conditions (`when`) are compiled without their parents, which may come later; `conditions.link` finds these.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import SpaceError
+from .composites import Arrangement, Composite, Permutation, Simplex, Subset
 from .domains import (
-    DOMAIN_FUNCTIONS,
     Categorical,
     Domain,
     Float,
@@ -23,8 +24,10 @@ from .domains import (
     grid_search,
     is_lambda,
 )  # fmt: skip
+from .functions import DOMAIN_FUNCTIONS
 from .objects import OBJECT_KEY, is_json_scalar, is_json_string, label, python_scalar
 from .paths import Path
+from .when import ABSENT, Test, When
 
 DEEPEST = 100
 ROOT = Path()
@@ -42,10 +45,12 @@ class Constant:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Object:
-    """A value that JSON cannot hold; its id is the path's name."""
+    """A value that JSON cannot hold."""
 
     path: Path
     value: Any
+    identifier: str
+    """What it goes by in configs: the path's name, unless an earlier version of the space had something else there."""
     points: int = 1
 
 
@@ -56,6 +61,28 @@ class Draw:
     path: Path
     domain: Float | Integer | Normal
     points: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Composed:
+    """A value made of several draws: an order of items, a subset of them, proportions."""
+
+    path: Path
+    domain: Composite
+    items: tuple[Node, ...]
+    """Without domains in them; none for proportions."""
+    points: int = 1
+
+    def fields(self, arrangement: Arrangement) -> Fields:
+        """Return the list or dict that an arrangement of the domain stands for."""
+        if not isinstance(self.domain, Simplex):
+            return Fields(self.path, {index: self.items[item] for index, item in enumerate(arrangement)}, is_list=True)
+        given, size = self.domain.names, self.domain.size
+        names: Iterable[str | int] = given if isinstance(given, tuple) else range(size)
+        children: dict[Any, Node] = {
+            name: Constant(self.path.child(name), value) for name, value in zip(names, arrangement, strict=True)
+        }
+        return Fields(self.path, children, is_list=isinstance(given, int))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,18 +125,58 @@ class Fields:
         object.__setattr__(self, "grids", tuple(child for child in ordered if child.points > 1))
 
 
-Node = Constant | Object | Draw | Computed | Options | Fields
+@dataclass(frozen=True, slots=True, eq=False)
+class Conditional:
+    """One node where another parameter passes a test, else another one, or nothing at all."""
+
+    path: Path
+    test: Test
+    then: Node
+    otherwise: Node | None
+    alternatives: list[tuple[Atom, ...]] = field(default_factory=list)
+    """The condition: it holds where all atoms of one of these do. Empty until `conditions.link` has filled it."""
+    points: int = 1
+
+
+Node = Constant | Object | Draw | Composed | Computed | Options | Fields | Conditional
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """Of these options one of these is taken."""
+
+    node: Options
+    indices: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Passes:
+    """What is drawn passes a test."""
+
+    node: Draw | Composed
+    test: Test
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Holds:
+    """The condition of another node holds, or does not."""
+
+    node: Conditional
+    wanted: bool
+
+
+Atom = Chosen | Passes | Holds
 
 
 class Compiler:
     """Turns what the user wrote into nodes; collects the objects and the parameters on the way."""
 
     def __init__(self) -> None:
-        self.objects: dict[str, Any] = {}
-        self.parameters: dict[str, Domain] = {}
+        self.objects: list[Object] = []
+        self.parameters: dict[str, Domain | Composite] = {}
         self._names: dict[str, Path] = {}
-        self._choices = 0
-        """How many choices enclose the current place."""
+        self._within: list[str] = []
+        """The choices and conditions that enclose the current place."""
 
     def compile(self, value: Any, path: Path = ROOT) -> Node:
         """Return the node for `value`.
@@ -119,6 +186,8 @@ class Compiler:
         """
         if path.depth > DEEPEST:
             raise SpaceError(f"{path}: nested deeper than {DEEPEST} levels. Does it contain itself?")
+        if isinstance(value, When):
+            return self._when(value, path)
         other = self._names.setdefault(path.name, path)
         if other is not path:
             raise SpaceError(f"{path} and {other} are both called {path.name!r} in results. Rename one of the keys.")
@@ -131,6 +200,8 @@ class Compiler:
                 return Draw(path, value)
             case Categorical() | Grid():
                 return self._options(value, path)
+            case Permutation() | Subset() | Simplex():
+                return self._composed(value, path)
             case SampleFrom():
                 self._enter(value, path)
                 return Computed(path, value.function)
@@ -142,7 +213,7 @@ class Compiler:
                 return self._list(value, path)
         return self._constant(value, path)
 
-    def _enter(self, domain: Domain, path: Path) -> None:
+    def _enter(self, domain: Domain | Composite, path: Path) -> None:
         try:
             domain.check()
         except SpaceError as error:
@@ -153,16 +224,54 @@ class Compiler:
     def _options(self, domain: Categorical | Grid, path: Path) -> Options:
         self._enter(domain, path)
         is_grid = isinstance(domain, Grid)
-        if is_grid and self._choices:
+        if is_grid and self._within:
             raise SpaceError(
-                f"{path}: a grid_search inside a choice has no clear number of trials. "
+                f"{path}: a grid_search inside a {self._within[-1]} has no clear number of trials. "
                 "Make the outer one a grid_search too, or use choice here."
             )
-        self._choices += not is_grid
         function = "grid_search" if is_grid else "choice"
-        options = [self.compile(value, path.option(function, index)) for index, value in enumerate(domain.values)]
-        self._choices -= not is_grid
+        self._within += [] if is_grid else [function]
+        options = [
+            self._present(self.compile(value, path.option(function, index)))
+            for index, value in enumerate(domain.values)
+        ]
+        del self._within[len(self._within) - (not is_grid) :]
         return Options(path, domain, tuple(options))
+
+    def _composed(self, domain: Composite, path: Path) -> Composed:
+        self._enter(domain, path)
+        if isinstance(domain, Simplex):
+            return Composed(path, domain, ())
+        function = type(domain).__name__.lower()
+        for index, item in enumerate(domain.items):
+            if is_searchable(item):
+                raise SpaceError(
+                    f"{path.option(function, index)}: {label(item)} is searched itself. The items of a {function} are "
+                    "plain values; put the domain beside it, under its own key."
+                )
+        items = [self.compile(item, path.option(function, index)) for index, item in enumerate(domain.items)]
+        return Composed(path, domain, tuple(items))
+
+    def _when(self, when: When, path: Path) -> Conditional:
+        if not isinstance(when.parent, str) or not when.parent:
+            raise SpaceError(
+                f"{path}: {when}: its first argument is the place of another parameter in the config, "
+                "e.g. when('optimizer', 'sgd', then=...)."
+            )
+        self._within.append("when")
+        then = self.compile(when.then, path.branch("then"))
+        otherwise = None if when.otherwise is ABSENT else self.compile(when.otherwise, path.branch("otherwise"))
+        self._within.pop()
+        return Conditional(path, Test.of(when), then, otherwise)
+
+    @staticmethod
+    def _present(node: Node) -> Node:
+        if may_be_absent(node):
+            raise SpaceError(
+                f"{node.path}: only a dict's item may be absent, and this when has no otherwise=. "
+                "Give it one, or put the when under a key."
+            )
+        return node
 
     def _dict(self, value: dict[Any, Any], path: Path) -> Node:
         if OBJECT_KEY in value:
@@ -178,7 +287,7 @@ class Compiler:
         return self._constant(value, path)
 
     def _list(self, values: Iterable[Any], path: Path) -> Fields:
-        children = {index: self.compile(value, path.child(index)) for index, value in enumerate(values)}
+        children = {index: self._present(self.compile(value, path.child(index))) for index, value in enumerate(values)}
         return Fields(path, children, is_list=True)
 
     def _constant(self, value: Any, path: Path) -> Node:
@@ -192,14 +301,24 @@ class Compiler:
         name = getattr(value, "__name__", "")
         if DOMAIN_FUNCTIONS.get(name) is value:
             raise SpaceError(f"{path}: {name} is not called. Write {name}(...).")
-        self.objects[path.name] = value
-        return Object(path, value)
+        found = Object(path, value, path.name)
+        self.objects.append(found)
+        return found
+
+
+def may_be_absent(node: Node | None) -> bool:
+    """Whether a node stands for nothing at all where its condition does not hold."""
+    if isinstance(node, Conditional):
+        return node.otherwise is None or may_be_absent(node.then) or may_be_absent(node.otherwise)
+    return False
 
 
 def is_searchable(value: Any) -> bool:
-    """Whether a domain, a grid or a lambda is anywhere in `value`."""
+    """Whether a domain, a grid, a condition or a lambda is anywhere in `value`."""
     match value:
-        case Float() | Integer() | Normal() | Categorical() | Grid() | SampleFrom():
+        case Float() | Integer() | Normal() | Categorical() | Grid() | SampleFrom() | When():
+            return True
+        case Permutation() | Subset() | Simplex():
             return True
         case dict():
             return value.keys() == {"grid_search"} or any(map(is_searchable, value.values()))

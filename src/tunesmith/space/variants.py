@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-from ..errors import ConfigError
-from .points import NOTHING_FIXED, Point, fixed_point
-from .resolution import Resolution
+from ..errors import ConfigError, SpaceError
+from .domains import Grid
+from .draws import drawn
+from .placing import fitted
+from .points import NOTHING_FIXED, Point, checked_points, prior_point, refused
 from .space import Space
 from .tree import Fields, Node, Options
 
 ENDLESS = -1
+MOST_GRID_POINTS = 1_000_000
+"""So many are held against constraints, once."""
 
 
 class Variants:
@@ -22,6 +28,10 @@ class Variants:
     Samples follow each other; within one, the grid that comes first in the sorted order of paths varies fastest, and a
     grid inside a grid's value is gone through where that value stands. Each config is made from the seed and its number
     alone, so it does not depend on `num_samples` nor on what was asked before.
+
+    Grid points that the space's constraints refuse whatever is drawn are left out, and have no number. Where it depends
+    on the draws, these are drawn anew until the constraints hold. The first sample after the points has the `prior=` of
+    each parameter that has one.
 
     Args:
         space: What may be tried.
@@ -33,7 +43,8 @@ class Variants:
 
     Raises:
         ConfigError: `num_samples` is no count, or there are more points than samples.
-        SpaceError: A point does not lie in the space, or a lambda of the space fails for the first config.
+        SpaceError: A point does not lie in the space, a lambda of the space fails for the first config, or its
+            constraints let nothing through.
     """
 
     def __init__(
@@ -56,11 +67,12 @@ class Variants:
         self.space = space
         self.seed = seed
         self.constant_grid_search = constant_grid_search
-        self._points = [
-            fixed_point(space.root, point, f"points_to_evaluate[{index}]")
-            for index, point in enumerate(points_to_evaluate)
-        ]
-        self._ends = list(accumulate(point.points(space.root) for point in self._points))
+        self._grids = [node.path.name for node in _grids(space.root)]
+        self._points = checked_points(space, points_to_evaluate)
+        self._prior = prior_point(space.root) or NOTHING_FIXED
+        self._open_positions = self._allowed(NOTHING_FIXED)
+        self._positions = [self._allowed(point) for point in self._points]
+        self._ends = list(accumulate(map(len, self._positions)))
         """For each point, how many trials there are up to and with it."""
         self.total: int | None = None
         """How many configs there are; None without end."""
@@ -73,7 +85,7 @@ class Variants:
     @property
     def grid_points(self) -> int:
         """How many grid points a sample goes through."""
-        return self.space.root.points
+        return len(self._open_positions)
 
     @property
     def _fixed_trials(self) -> int:
@@ -84,31 +96,107 @@ class Variants:
 
         Raises:
             IndexError: There is no such trial.
-            SpaceError: A lambda of the space failed, or lambdas read each other in a circle.
+            SpaceError: A lambda of the space failed, lambdas read each other in a circle, or the space's constraints
+                let hardly anything through.
+        """
+        return next(self.tries(number))
+
+    def tries(self, number: int) -> Iterator[dict[str, Any]]:
+        """Yield configs that trial `number` may have, each drawn anew: `config` is the first of them.
+
+        Raises:
+            IndexError, SpaceError: As for `config`.
         """
         if number < 0 or (self.total is not None and number >= self.total):
             raise IndexError(f"there is no trial {number}: the space has {self.total} variants, from 0 on.")
-        sample, position = self._place(number)
+        sample, _ = self._place(number)
         point = self._points[sample] if sample < len(self._points) else NOTHING_FIXED
-        options = dict(point.options)
-        _set_grid(self.space.root, position, point, options)
-        resolution = Resolution(
-            self.space.root,
+        options = self._options(number)
+        return drawn(
+            self.space,
             seed=self.seed,
             number=sample if self.constant_grid_search else number,
             trial=number,
             options=options,
             values=point.values,
+            first=self._prior if sample == len(self._points) else NOTHING_FIXED,
         )
-        return resolution.config()
+
+    def _allowed(self, point: Point) -> Sequence[int]:
+        """Return the grid points, of those that a point leaves open, that may be tried for some draws at least.
+
+        Raises:
+            SpaceError: There are none, or too many to look at each of them.
+        """
+        root, constraints = self.space.root, self.space.constraints
+        count = point.points(root)
+        if not constraints or count == 1:
+            return range(count)
+        if count > MOST_GRID_POINTS:
+            raise SpaceError(
+                f"the grid has {count} points, and each would have to be held against {constraints[0]}. "
+                "Use tune.choice instead of grids, and num_samples= for how many to try."
+            )
+        allowed = array("q")
+        for position in range(count):
+            options = dict(point.options)
+            _set_grid(root, position, point, options)
+            refused_by = refused(self.space, Point(options, point.values))
+            if refused_by is None:
+                allowed.append(position)
+        if not allowed:
+            raise SpaceError(f"none of the grid's {count} points holds {refused_by}. Loosen it, or widen the grid.")
+        return range(count) if len(allowed) == count else allowed
+
+    def left(self, configs: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Return the numbers of the variants whose grid points none of these configs has, each config for one of them.
+
+        The configs may be of an earlier version of the space.
+        """
+        assert self.total is not None, "there are always more without an end"
+        had: Counter[tuple[tuple[str, int], ...]] = Counter()
+        for config in configs:
+            fit = fitted(self.space.root, config)
+            if fit is not None:
+                had[self._grid_point(fit.point.options)] += 1
+        numbers = []
+        for number in range(self.total):
+            point = self._grid_point(self._options(number))
+            if had[point]:
+                had[point] -= 1
+            else:
+                numbers.append(number)
+        return numbers
+
+    def _options(self, number: int) -> dict[str, int]:
+        """Return which value each grid takes in a variant, with what its point to evaluate has fixed."""
+        sample, position = self._place(number)
+        point = self._points[sample] if sample < len(self._points) else NOTHING_FIXED
+        options = dict(point.options)
+        _set_grid(self.space.root, position, point, options)
+        return options
+
+    def _grid_point(self, options: Mapping[str, int]) -> tuple[tuple[str, int], ...]:
+        return tuple((name, options[name]) for name in self._grids if name in options)
 
     def _place(self, number: int) -> tuple[int, int]:
         """Return which sample a trial belongs to, and which of its grid points it is."""
         if number < self._fixed_trials:
             sample = bisect_right(self._ends, number)
-            return sample, number - (self._ends[sample - 1] if sample else 0)
+            return sample, self._positions[sample][number - (self._ends[sample - 1] if sample else 0)]
         sample, position = divmod(number - self._fixed_trials, self.grid_points)
-        return len(self._points) + sample, position
+        return len(self._points) + sample, self._open_positions[position]
+
+
+def _grids(node: Node) -> Iterator[Options]:
+    match node:
+        case Fields():
+            for child in node.grids:
+                yield from _grids(child)
+        case Options() if isinstance(node.domain, Grid):
+            yield node
+            for option in node.options:
+                yield from _grids(option)
 
 
 def _set_grid(node: Node, position: int, point: Point, options: dict[str, int]) -> int:
