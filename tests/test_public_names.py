@@ -25,6 +25,7 @@ NAMES = """
     PatienceRule
     MultiObjectiveASHA
     RacingScheduler
+    GPSearcher
     PASHAScheduler PromotionASHAScheduler TopKScheduler
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn
     Space boolean ordinal permutation simplex subset when

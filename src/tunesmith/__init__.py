@@ -66,6 +66,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "schedulers.threshold": ("ThresholdRule",),
     "schedulers.percentile": ("PercentileRule",),
     "searchers.bohb": ("BOHBSearcher", "TuneBOHB"),
+    "searchers.gp": ("GPSearcher",),
     "searchers.variants": ("BasicVariantGenerator",),
     "stoppers": (
         "CombinedStopper",

@@ -6,13 +6,13 @@ Bandits" (algorithm 2); the kernel is Bogunovic et al. 2016's. numpy and scipy a
 
 from __future__ import annotations
 
-import importlib
 import math
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any
+
+from ..threads import one_thread
 
 Array = Any
 """Of numpy, which is imported on use."""
@@ -75,22 +75,6 @@ def best_point(
         return tuple(draw.random() for _ in range(dimensions))
     with one_thread():
         return _modelled_point(observations, running, time, dimensions, draw)
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Let linear algebra use one thread, where threadpoolctl is there to say so.
-
-    The trials have the processors. Threads that wait for each other on busy ones took 6 s for what one does in 0.2 s.
-    """
-    import scipy.linalg  # noqa: F401  only what is loaded can be limited
-
-    try:
-        limits = importlib.import_module("threadpoolctl").threadpool_limits(limits=1)
-    except ImportError:
-        limits = nullcontext()
-    with limits:
-        yield
 
 
 def _modelled_point(

@@ -8,13 +8,16 @@ from typing import Any
 
 from ..errors import ConfigError
 from .bohb import BOHBSearcher
+from .gp import GPSearcher
+from .learning import LearningSettings
 from .settings import SearcherSettings
 from .variants import BasicVariantGenerator
 
-_NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher]] = {
+_NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]] = {
     "random": BasicVariantGenerator,
     "variant_generator": BasicVariantGenerator,
     "bohb": BOHBSearcher,
+    "gp": GPSearcher,
 }
 
 
