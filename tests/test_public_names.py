@@ -25,6 +25,7 @@ NAMES = """
     PatienceRule
     MultiObjectiveASHA
     RacingScheduler
+    CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher
     GPSearcher
     PASHAScheduler PromotionASHAScheduler TopKScheduler
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn

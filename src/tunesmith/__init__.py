@@ -67,6 +67,10 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "schedulers.percentile": ("PercentileRule",),
     "searchers.bohb": ("BOHBSearcher", "TuneBOHB"),
     "searchers.gp": ("GPSearcher",),
+    "searchers.cmaes": ("CMAESSearcher",),
+    "searchers.grid": ("GridSearcher",),
+    "searchers.latin_hypercube": ("LatinHypercubeSearcher",),
+    "searchers.sobol": ("SobolSearcher",),
     "searchers.variants": ("BasicVariantGenerator",),
     "stoppers": (
         "CombinedStopper",

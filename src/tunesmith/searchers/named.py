@@ -8,15 +8,23 @@ from typing import Any
 
 from ..errors import ConfigError
 from .bohb import BOHBSearcher
+from .cmaes import CMAESSearcher
 from .gp import GPSearcher
+from .grid import GridSearcher
+from .latin_hypercube import LatinHypercubeSearcher
 from .learning import LearningSettings
 from .settings import SearcherSettings
+from .sobol import SobolSearcher
 from .variants import BasicVariantGenerator
 
 _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]] = {
     "random": BasicVariantGenerator,
     "variant_generator": BasicVariantGenerator,
     "bohb": BOHBSearcher,
+    "sobol": SobolSearcher,
+    "lhs": LatinHypercubeSearcher,
+    "grid": GridSearcher,
+    "cmaes": CMAESSearcher,
     "gp": GPSearcher,
 }
 
