@@ -23,13 +23,13 @@ from ..core.events import (
 )
 from ..core.objective import WORST, Objective
 from ..core.policy import Searcher
-from ..core.replicates import KEY as REPLICATE
-from ..core.replicates import without_key
 from ..core.seeds import generator
-from ..errors import ConfigError, SpaceError
+from ..errors import ConfigError
 from ..space.encoding import Encoding
+from ..space.placing import placed
 from ..space.points import fixed_point
 from ..space.space import Space
+from ..space.versions import own_part
 from .density import ProductDensity
 from .settings import SearcherSettings
 
@@ -135,6 +135,8 @@ TuneBOHB = BOHBSearcher
 class BOHB(Searcher):
     """The searcher that `BOHBSearcher` describes, for one space. `total` configs at most; None without end."""
 
+    ignores_earlier_trials = True
+
     def __init__(self, settings: BOHBSearcher, space: Space, total: int | None, seed: int) -> None:
         points = settings.points_to_evaluate or ()
         if total is not None and len(points) > total:
@@ -235,22 +237,18 @@ class BOHB(Searcher):
             self._keep(trial, budget, objective.loss(result), experiment)
 
     def _keep(self, trial: int, budget: int, loss: float, experiment: Experiment) -> None:
-        config = experiment.trials[trial].config
-        if REPLICATE not in self.encoding.space.root.children:
-            config = without_key(config)
-        try:
-            where = self.encoding.coordinates(config)
-        except SpaceError:
-            return  # It is of an earlier session, whose space had it.
-        self._observed[budget][trial] = (loss, where)
+        config = own_part(self.encoding.space, experiment.trials[trial].config)
+        where = placed(self.encoding, config, seed=self.seed, number=trial)
+        if where is not None:  # Otherwise it is of an earlier session, whose space had it.
+            self._observed[budget][trial] = (loss, where)
 
     def _add_budget(self, budget: int, experiment: Experiment) -> None:
         if budget in self._observed:
             return
         insort(self._budgets, budget)
         self._observed[budget] = {}
-        for trial, (reached, placed) in self._failed.items():
-            if placed is None and reached < budget:
+        for trial, (reached, counted_at) in self._failed.items():
+            if counted_at is None and reached < budget:
                 self._place_failed(trial, experiment)
 
     def _place_failed(self, trial: int, experiment: Experiment) -> None:

@@ -33,6 +33,7 @@ class ReplicatedSearcher(Searcher):
 
     def __init__(self, searcher: Searcher, replicates: int) -> None:
         self.searcher = searcher
+        self.ignores_earlier_trials = searcher.ignores_earlier_trials
         self.replicates = replicates
         self._groups = Groups(replicates)
         self._open: dict[int, Config] = {}
@@ -49,7 +50,7 @@ class ReplicatedSearcher(Searcher):
         """Learn which replicates there are, and pass on what the other searcher may see."""
         if type(event) is Suggested:
             event = self._learn(event)
-        self.searcher.observe(event, self._seen_by_other(experiment))
+        self.searcher.observe(event, self.seen_by_other(experiment))
 
     def _learn(self, event: Suggested) -> Suggested:
         own = []
@@ -76,7 +77,7 @@ class ReplicatedSearcher(Searcher):
                 # Once only: what it proposes next may depend on what became of this.
                 is_asked = True
                 asked = min(room, count - len(configs))
-                for config in self.searcher.suggest(asked, self._seen_by_other(experiment)):
+                for config in self.searcher.suggest(asked, self.seen_by_other(experiment)):
                     shared[counts[0]] = config
                     counts[0] += 1
                     configs.append({**config, KEY: 0})
@@ -91,7 +92,7 @@ class ReplicatedSearcher(Searcher):
     def is_exhausted(self, experiment: Experiment) -> bool:
         """Whether the other searcher is, and every config has all its replicates."""
         counts = self._groups.counts
-        return counts[-1] == counts[0] and self.searcher.is_exhausted(self._seen_by_other(experiment))
+        return counts[-1] == counts[0] and self.searcher.is_exhausted(self.seen_by_other(experiment))
 
     @staticmethod
     def _block_now(counts: Sequence[int], block: int) -> int:
@@ -106,7 +107,8 @@ class ReplicatedSearcher(Searcher):
         room = block + BLOCK - counts[0]
         return room if wanted is None else min(room, wanted - counts[0])
 
-    def _seen_by_other(self, experiment: Experiment) -> Experiment:
+    def seen_by_other(self, experiment: Experiment) -> Experiment:
+        """Return the experiment as the other searcher is to see it."""
         wanted = experiment.trials_wanted
         view = _ByConfig(experiment, self._groups.counts[0], None if wanted is None else wanted // self.replicates)
         return cast("Experiment", view)

@@ -1,15 +1,21 @@
-"""Random and grid search: the variants of the space, one after the other. The default searcher; learns nothing."""
+"""Random and grid search: the variants of the space, one after the other. The default searcher; learns nothing.
+
+When the space was changed between two sessions, its grid points are gone through that no trial has had yet.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.events import Event, SpaceChanged
 from ..core.policy import Searcher
+from ..core.replicates import KEY as REPLICATE
 from ..errors import ConfigError
 from ..space.space import Space
 from ..space.variants import Variants
+from ..space.versions import own_part
 from .settings import SearcherSettings
 
 if TYPE_CHECKING:
@@ -20,13 +26,37 @@ if TYPE_CHECKING:
 class VariantGenerator(Searcher):
     """Proposes the variants of a space in their order."""
 
+    ignores_earlier_trials = True
+
     def __init__(self, variants: Variants) -> None:
         self.variants = variants
+        self._changed_at = 0
+        """How many configs had been proposed when the space was changed for the last time."""
+        self._left: Sequence[int] | None = None
+        """The variants that no trial had had by then, in order; None: trials go by their own numbers."""
 
     @property
     def total(self) -> int | None:
-        """How many configs there are; None without end."""
-        return self.variants.total
+        """How many configs there are to be in all; None without end."""
+        return self.variants.total if self._left is None else self._changed_at + len(self._left)
+
+    def observe(self, event: Event, experiment: Experiment) -> None:
+        """Learn that the space is another one."""
+        if type(event) is SpaceChanged:
+            self._left = self.left(experiment, event.outside)
+            self._changed_at = experiment.next_number
+
+    def left(self, experiment: Experiment, outside: Collection[int]) -> Sequence[int] | None:
+        """Return the variants that no trial has had, but for those that lie outside; None where it makes no difference:
+        without a grid, and without an end.
+        """
+        if self.variants.grid_points == 1 or self.variants.total is None:
+            return None
+        out, space = set(outside), self.variants.space
+        configs = (trial.config for trial in experiment.trials if trial.id not in out)
+        if REPLICATE not in space.root.children:
+            configs = (own_part(space, config) for config in configs if not config.get(REPLICATE))
+        return self.variants.left(configs)
 
     def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
         """Return the configs of the next `count` trials, fewer at the end.
@@ -37,7 +67,10 @@ class VariantGenerator(Searcher):
         end = experiment.next_number + count
         if self.total is not None:
             end = min(end, self.total)
-        return [self.variants.config(number) for number in range(experiment.next_number, end)]
+        return [self.variants.config(self._variant(number)) for number in range(experiment.next_number, end)]
+
+    def _variant(self, number: int) -> int:
+        return number if self._left is None else self._left[number - self._changed_at]
 
     def is_exhausted(self, experiment: Experiment) -> bool:
         """Whether every variant has been proposed."""

@@ -37,9 +37,12 @@ class Fit:
 
 
 def fitted(root: Fields, config: Mapping[str, Any]) -> Fit | None:
-    """Return how a config fits into a space; None when one of its values does not lie there."""
+    """Return how a config fits into a space; None when one of its values does not lie there, or it says nothing."""
     fit = Fit()
-    return fit if _fit(root, dict(config), fit) else None
+    if not _fit(root, dict(config), fit):
+        return None
+    says_nothing = fit.unknown and not fit.point.values and not fit.point.options
+    return None if says_nothing else fit
 
 
 def placed(encoding: Encoding, config: Mapping[str, Any], *, seed: int, number: int) -> tuple[float, ...] | None:
