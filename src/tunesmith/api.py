@@ -28,6 +28,7 @@ from .core.objective import Objective
 from .core.policy import Policy, Scheduler, Searcher
 from .core.replicates import KEY
 from .core.resources import checked_request
+from .earlier.sources import as_sources
 from .errors import ConfigError, TrialsFailed
 from .executors.base import Executor
 from .places import DEFAULT_STORAGE, found, place_for
@@ -88,6 +89,7 @@ def run(
     raise_on_failed_trial: bool = False,
     seed: int | None = None,
     points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+    warm_from: Any = None,
     checkpoint_freq: int = 0,
     checkpoint_at_end: bool = False,
     num_to_keep: int | None = None,
@@ -137,6 +139,10 @@ def run(
         raise_on_failed_trial: Raise `TrialsFailed` at the end if a trial failed.
         seed: Makes the experiment reproducible: the same configs in the same trials.
         points_to_evaluate: Configs to try first; each may leave parameters out, which are then drawn.
+        warm_from: Earlier experiments that the searcher begins with, one or a list: the folder or `Results` of one of
+            ours, a study of Optuna (a file, a URL such as sqlite:///study.db, or a pair of that and its name), a
+            results folder of Ray Tune, a CSV or parquet file, a DataFrame, a list of dicts. Spaces may differ. Where
+            names do: `{"source": ..., "metric": ..., "mode": ..., "study": ...}`. Each is read once.
         checkpoint_freq: For class trainables: save after each so many steps; 0 never.
         checkpoint_at_end: For class trainables: save at the end.
         num_to_keep: How many checkpoints of each trial to keep: so many of its best ones, and always its last. Default:
@@ -191,6 +197,7 @@ def run(
     new_seed = int.from_bytes(os.urandom(4), "little") if seed is None else arguments.seed(seed)
     # A first config is made and asked for its resources now, before anything is written: most mistakes show at once.
     trial_maker, _ = searcher_for(new_seed)
+    sources = _sources(warm_from, trial_maker)
     if request_of is not None and isinstance(trial_maker, VariantGenerator):
         request_of(trial_maker.variants.config(0))
     word, retries = _resume_words(resume)
@@ -220,6 +227,7 @@ def run(
             *arguments.callback_list(callbacks),
         ],
         seed=new_seed,
+        warm_from=sources,
         request=request,
         request_of=request_of,
         retry_failed=arguments.flag("retry_failed", retry_failed) or retries,
@@ -394,6 +402,16 @@ def _searcher(
         raise ConfigError(f"searcher={searcher!r}: give a tune.Searcher such as tune.BOHBSearcher(), or its name.")
     own = _unused(searcher)
     return lambda seed: (own, None if num_samples < 0 else num_samples)
+
+
+def _sources(warm_from: Any, searcher: Searcher) -> list[Any]:
+    sources = as_sources(warm_from)
+    if sources and searcher.ignores_earlier_trials:
+        raise ConfigError(
+            f"warm_from= is for a searcher that learns, and {type(searcher).__name__} does not use it. "
+            "Give searcher='tpe', say."
+        )
+    return sources
 
 
 def _request(

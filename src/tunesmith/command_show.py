@@ -10,14 +10,16 @@ from typing import Any
 
 from .analysis.results import Results, value_of
 from .analysis.trial_result import TrialResult
-from .callbacks.view import STATUS_ORDER, failure_line
+from .callbacks.view import STATUS_ORDER, announcements, failure_line
 from .core.events import (
     AttemptEnded,
     AttemptStarted,
     CheckpointDropped,
+    EarlierTrials,
     Event,
     Failure,
     Reported,
+    SpaceChanged,
     TrialCompleted,
     TrialContinued,
     TrialExploited,
@@ -33,6 +35,7 @@ from .core.trial import Status
 from .errors import ConfigError, ExperimentNotFound, JournalError
 from .layout import JOURNAL
 from .remote import scheme
+from .space.edits import summary
 from .store.lock import lock_owner
 from .store.reader import ExperimentInfo, JournalReader
 from .store.remote import copied_state, remote_url
@@ -81,13 +84,18 @@ def show_experiment(results: Results, limit: int, status: str | None) -> None:
             "status": f"{word}{', ' + more if more else ''}",
             "trials": _counts(results),
             "best": results._best_line(),
-            "searched": info.created.space.replace("\n", " ") if info.created else "",
+            "searched": _searched(info),
             "by": f"{session.searcher}, {session.scheduler}" if session else "",
             "started": f"{_when(session.started)} ({ago(session.started)})" if session else "",
             "folder": _short(results.folder),
             "kept at": remote_url(results.folder) or "",
         }
     )
+    beginnings = _beginnings(results)
+    if beginnings:
+        screen.say()
+        lines = [[_time(event.at), line] for event in beginnings for line in announcements([event])]
+        screen.table(("at", "news"), lines, right=("at",))
     if trials:
         screen.say()
         headings = ["trial", "status", results.metric or "results", "iterations", "seconds", "config"]
@@ -243,6 +251,17 @@ def _trial(results: Results, number: int) -> TrialResult:
 def _info(results: Results) -> ExperimentInfo:
     with JournalReader(results.folder) as reader:
         return reader.experiment_info()
+
+
+def _searched(info: ExperimentInfo) -> str:
+    if info.session is not None and info.session.space:
+        return " ".join(summary(info.session.space))
+    return info.created.space.replace("\n", " ") if info.created else ""
+
+
+def _beginnings(results: Results) -> list[SpaceChanged | EarlierTrials]:
+    with JournalReader(results.folder) as reader:
+        return reader.beginnings()
 
 
 def _status(folder: Path, info: ExperimentInfo) -> tuple[str, str]:

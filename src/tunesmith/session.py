@@ -10,19 +10,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from . import __version__, invocation
 from .callbacks.base import Callback, Run
 from .core.engine import Core, Limits, fold
-from .core.events import Config, Event, ExperimentCreated, Node, SessionOpened, Suggested
+from .core.events import Config, EarlierTrials, Event, ExperimentCreated, Node, SessionOpened, Suggested
 from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
 from .core.resources import Pool
+from .earlier.sources import earlier_trials
 from .errors import ConfigError
 from .executors.base import Executor, Job
 from .layout import JOURNAL
 from .loop import Loop
+from .searchers.edited import wanted_now
+from .space.edits import description
 from .space.space import Space
+from .space.versions import known_objects, space_change
 from .store.checkpoints import prune
 from .store.faults import damage, has_trials
 from .store.journal import Journal
@@ -62,6 +68,8 @@ class Plan:
     """With several objectives: those after the first."""
     replicates: int = 1
     """How many trials each config has."""
+    warm_from: Sequence[Any] = ()
+    """Sources of earlier trials, as `earlier.sources` takes them."""
 
 
 def drive(plan: Plan) -> None:
@@ -73,8 +81,11 @@ def drive(plan: Plan) -> None:
     try:
         past = [] if journal is None else _past(plan.folder)
         seed = next((event.seed for event in past if isinstance(event, ExperimentCreated)), plan.seed)
+        objects = known_objects(past)
+        plan.space.keep_identifiers(objects)
         searcher, trials_wanted = plan.searcher_for(seed)
         _check_replicates(plan, past)
+        earlier = _earlier(plan, past)
         fold(past, experiment, (searcher, plan.scheduler, plan.stopper))
         loop: Loop | None = None
 
@@ -86,7 +97,12 @@ def drive(plan: Plan) -> None:
             nodes = plan.executor.open(_job(plan, seed), at=experiment.at, deliver=deliver)
             if plan.request_of is None:
                 Pool(nodes).check(plan.request)
-            opening: list[Event] = [_opened(plan, experiment.session + 1, nodes, searcher, trials_wanted)]
+            change = space_change(past, plan.space, plan.executor.now())
+            trials_wanted = wanted_now(searcher, experiment, trials_wanted, change)
+            opening: list[Event] = [_opened(plan, experiment.session + 1, nodes, searcher, trials_wanted, objects)]
+            if change is not None:
+                opening.append(change)
+            opening += [replace(each, at=plan.executor.now()) for each in earlier]
             if journal is None:
                 journal = _new_journal(plan.folder)
             else:
@@ -127,7 +143,12 @@ def drive(plan: Plan) -> None:
 
 
 def _opened(
-    plan: Plan, session: int, nodes: Sequence[Node], searcher: Searcher, trials_wanted: int | None
+    plan: Plan,
+    session: int,
+    nodes: Sequence[Node],
+    searcher: Searcher,
+    trials_wanted: int | None,
+    objects: Mapping[str, str],
 ) -> SessionOpened:
     return SessionOpened(
         at=plan.executor.now(),
@@ -144,9 +165,10 @@ def _opened(
         pid=os.getpid(),
         retry_failed=plan.retry_failed,
         checkpoint_score=_pair(plan.checkpoint_score),
-        objects={name: plan.space.object_label(name) for name in plan.space.objects},
+        objects={**objects, **{name: plan.space.object_label(name) for name in plan.space.objects}},
         more_objectives=tuple((each.metric, each.mode) for each in plan.more_objectives),
         replicates=plan.replicates,
+        space=description(plan.space),
     )
 
 
@@ -190,6 +212,13 @@ def _check_replicates(plan: Plan, past: Sequence[Event]) -> None:
             f"replicates={plan.replicates}, but the trials of {plan.folder.name} were made with replicates={before}. "
             f"Go on with {before}, or give a new experiment another name=."
         )
+
+
+def _earlier(plan: Plan, past: Sequence[Event]) -> list[EarlierTrials]:
+    """Return what sources have found that the journal does not have yet."""
+    known = {event.source for event in past if isinstance(event, EarlierTrials)}
+    objectives = () if plan.objective is None else (plan.objective, *plan.more_objectives)
+    return list(earlier_trials(plan.warm_from, plan.space, objectives, known=known))
 
 
 def _job(plan: Plan, seed: int) -> Job:

@@ -16,16 +16,17 @@ from . import arguments
 from .analysis.curves import CurveTable
 from .analysis.results import Results
 from .analysis.simulations import Improvement, Simulation, all_trials
-from .api import _objectives, _scheduler, _searcher, _unused, load
+from .api import _objectives, _scheduler, _searcher, _sources, _unused, load
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Limits, Step
-from .core.events import Event, ExperimentCreated, Reported, SessionOpened, SpaceExhausted, Suggested
+from .core.events import EarlierTrials, Event, ExperimentCreated, Reported, SessionOpened, SpaceExhausted, Suggested
 from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
 from .core.resources import Pool, checked_request
 from .core.seeds import generator
 from .core.trial import Status
+from .earlier.sources import earlier_trials
 from .errors import ConfigError, TrialsFailed
 from .executors.base import Job
 from .executors.recorded import FollowedTrials, RecordedTrials
@@ -58,6 +59,7 @@ def simulate(
     start_delay: float = 0.0,
     checkpoint_every: int = 1,
     max_failures: int = 0,
+    warm_from: Any = None,
     history: bool = False,
 ) -> Simulation:
     """Simulate an experiment: the same schedulers and searchers as in `run`, with trials that follow known curves.
@@ -85,6 +87,7 @@ def simulate(
         start_delay: Seconds that a worker takes to begin with a trial, also with one that was paused.
         checkpoint_every: After each so many steps a trial can go on from there; 0: from the beginning only.
         max_failures: How often a trial is tried again whose function failed.
+        warm_from: Earlier experiments that the searcher begins with; as in `run`, with a function.
         history: Keep all results: `simulation.trials[0].history`.
 
     Raises:
@@ -98,8 +101,9 @@ def simulate(
     table = table_of(curves)
     recorded: list[int] | None = None
     trials: RecordedTrials | FollowedTrials
+    earlier: list[EarlierTrials] = []
     if table is not None:
-        _refuse_with_a_table(space, searcher, max_failures)
+        _refuse_with_a_table(space, searcher, max_failures, warm_from)
         metric, mode = _ranked_by(table, metric, mode, chosen_scheduler)
         chosen = drawn(table, seed, num_samples)
         recorded = [curve.trial for curve in chosen]
@@ -111,6 +115,8 @@ def simulate(
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
         objectives = _objectives(metric, mode, chosen_scheduler)
         chosen_searcher, wanted = _searcher(searcher, compiled, count, None, objectives=objectives)(seed)
+        sources = _sources(warm_from, chosen_searcher)
+        earlier = list(earlier_trials(sources, compiled, objectives, known=()))
         named = metric if isinstance(metric, str) else None
         trials = FollowedTrials(curves, compiled.resolve, metric=named, most_steps=most_steps)
     session = _Session(
@@ -136,6 +142,7 @@ def simulate(
         workers=workers,
         seed=seed,
         wanted=wanted,
+        earlier=earlier,
         request={"cpu": 1.0} if resources is None else checked_request(resources),
         keeps_history=arguments.flag("history", history),
     )
@@ -177,9 +184,10 @@ def drawn(table: CurveTable, seed: int, num_samples: int | None = None) -> list[
     return [table[number] for number in order[:count]]
 
 
-def _refuse_with_a_table(space: object, searcher: object, max_failures: int) -> None:
-    if searcher is not None or space is not None:
-        word = "space=" if searcher is None else "searcher="
+def _refuse_with_a_table(space: object, searcher: object, max_failures: int, warm_from: object) -> None:
+    given = {"searcher=": searcher, "space=": space, "warm_from=": warm_from}
+    word = next((word for word, value in given.items() if value is not None), None)
+    if word is not None:
         raise ConfigError(
             f"{word} with recorded curves: only their own configs have a curve, so none can be proposed. "
             "Leave it out, or simulate a function of (config, epoch)."
@@ -222,6 +230,7 @@ class _Session:
         workers: int,
         seed: int,
         wanted: int | None,
+        earlier: Sequence[EarlierTrials],
         request: dict[str, float],
         keeps_history: bool,
     ) -> None:
@@ -269,6 +278,7 @@ class _Session:
                 searcher=type(searcher).__name__,
                 more_objectives=tuple((each.metric, each.mode) for each in objectives[1:]),
             ),
+            *earlier,
         ]
 
     def run(self) -> None:

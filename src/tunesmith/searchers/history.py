@@ -43,6 +43,8 @@ class History:
     """Rows of the trials that wait or run and have no loss yet, by number, shape (p, d)."""
     failed: FloatArray
     """Rows of trials that failed or whose loss is nan, infinite or missing, shape (f, d)."""
+    failed_trials: NDArray[np.int_]
+    """Their numbers, shape (f,)."""
     proposed: FloatArray
     """Rows of all trials that there ever were, whatever became of them, by number."""
     rungs: Mapping[int, Mapping[int, float]]
@@ -53,6 +55,8 @@ class History:
     """How many trials there are to be; None without end."""
     workers: int
     """The most trials that were seen running at once."""
+    earlier: int = 0
+    """So many of the n, the last ones, are of earlier experiments (see `earlier.py`); their numbers are negative."""
 
     def with_pending(self, row: FloatArray) -> History:
         """Return the history in which one more config has been proposed."""

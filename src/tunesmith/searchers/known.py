@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..core.events import (
     Config,
+    EarlierTrials,
     Event,
     Reported,
+    SpaceChanged,
     Suggested,
     TrialCompleted,
     TrialExploited,
@@ -18,10 +20,9 @@ from ..core.events import (
     TrialStopped,
 )
 from ..core.objective import WORST, Objective
-from ..core.replicates import KEY as REPLICATE
-from ..core.replicates import without_key
-from ..errors import SpaceError
 from ..space.encoding import Encoding
+from ..space.placing import placed
+from ..space.versions import own_part
 from .fidelity import final_losses
 from .history import History
 
@@ -40,14 +41,24 @@ NOT_THE_CONFIGS_FAULT = frozenset({"lost", "checkpoint", "resources", "censored"
 
 
 class Known:
-    """What is known of the trials of one experiment, whose configs lie in a space."""
+    """What is known of the trials of one experiment, whose configs lie in a space.
 
-    def __init__(self, encoding: Encoding) -> None:
+    Configs of an earlier version of the space count by what they have of it; what is not known of them is drawn.
+
+    Args:
+        encoding: Of the space.
+        seed: What these draws are keyed by.
+    """
+
+    def __init__(self, encoding: Encoding, seed: int = 0) -> None:
         self._encoding = encoding
+        self._seed = seed
         self._rows = _Rows(encoding.width)
         """By trial; nan throughout where its config, of another session, does not lie in the space."""
         self._outside: set[int] = set()
         """Trials that say nothing: outside the space, or gone on with another's weights."""
+        self._left_out: frozenset[int] = frozenset()
+        """Trials that lie outside since the space was changed for the last time."""
         self._losses: list[tuple[float, ...] | None] = []
         """By trial: the best loss of a single objective, the last losses of several."""
         self._open: dict[int, None] = {}
@@ -73,6 +84,11 @@ class Known:
             # Not the event's configs: with replicates it names each only once.
             for trial in experiment.trials[len(self._losses) :]:
                 self._add(trial.id, trial.config)
+        elif type(event) is SpaceChanged:
+            self._left_out = frozenset(event.outside)
+            self._stamp += 1
+        elif type(event) is EarlierTrials:
+            self._stamp += 1  # They are not kept here, but something was learned.
         elif isinstance(event, TrialPaused | TrialStopped):
             if not (isinstance(event, TrialPaused) and event.interrupted):
                 self._stood_still(event, experiment, objectives)
@@ -92,22 +108,23 @@ class Known:
         if self._memo is None or self._memo.stamp != self._stamp:
             self._memo = self._learned()
         proposed = self._rows.all()
-        if self._outside:
-            proposed = proposed[~_isnan(proposed).all(axis=1)]
-        return replace(
-            self._memo, pending=self._rows.of(self._open), proposed=proposed, total=total, workers=self._workers
-        )
+        if self._outside or self._left_out:
+            there = ~_isnan(proposed).all(axis=1)
+            there[list(self._left_out)] = False
+            proposed = proposed[there]
+        pending = self._rows.of(self._inside(self._open))
+        return replace(self._memo, pending=pending, proposed=proposed, total=total, workers=self._workers)
 
     def _learned(self) -> History:
         import numpy as np
 
         ends = self._ends
-        complete = np.array(sorted(self._complete), dtype=int)
+        complete = np.array(sorted(self._inside(self._complete)), dtype=int)
         ended = np.empty((0, 2)) if ends is None else ends.of(complete)
         trials, seconds, objectives, spread = complete, ended[:, 0], ended[:, 1:], np.zeros(len(complete))
-        if self._partial:
+        if unfinished := {trial: self._partial[trial] for trial in self._inside(self._partial)}:
             final = dict(zip(complete.tolist(), objectives[:, 0].tolist(), strict=True))
-            predicted = final_losses(final, self._partial, self._rungs)
+            predicted = final_losses(final, unfinished, self._rungs)
             partial = np.array(sorted(predicted), dtype=int)
             partly = [self._losses[trial] or (WORST,) for trial in partial]
             known = np.array(
@@ -126,7 +143,8 @@ class Known:
             trials=trials,
             seconds=seconds,
             pending=self._rows.of(()),
-            failed=self._rows.of(self._failed),
+            failed=self._rows.of(self._inside(self._failed)),
+            failed_trials=np.array(list(self._inside(self._failed)), dtype=int),
             proposed=self._rows.of(()),
             rungs={level: dict(losses) for level, losses in sorted(self._rungs.items())},
             stamp=self._stamp,
@@ -137,13 +155,11 @@ class Known:
     # One rule per event.
 
     def _add(self, trial: int, config: Config) -> None:
-        if REPLICATE not in self._encoding.space.root.children:
-            config = without_key(config)
-        try:
-            self._rows.put(trial, self._encoding.coordinates(config))
-        except SpaceError:
-            self._rows.put(trial, [float("nan")] * self._encoding.width)
+        row = placed(self._encoding, own_part(self._encoding.space, config), seed=self._seed, number=trial)
+        if row is None:
+            row = (float("nan"),) * self._encoding.width
             self._outside.add(trial)  # It is of an earlier session, whose space had it.
+        self._rows.put(trial, row)
         self._losses.append(None)
         self._reopen(trial)
 
@@ -192,6 +208,10 @@ class Known:
             self._failed[trial] = None
 
     # What the rules share.
+
+    def _inside(self, trials: Collection[int]) -> Collection[int]:
+        """Return those of some trials that the space still has."""
+        return [trial for trial in trials if trial not in self._left_out] if self._left_out else trials
 
     def _note(self, trial: int, level: int, loss: float) -> None:
         """Keep a loss at a level, if levels are compared there."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..core.events import EarlierTrials
 from ..core.objective import Objective
 from ..core.policy import Searcher
 from ..core.seeds import derived_seed
@@ -20,6 +21,7 @@ from ..space.encoding import Encoding
 from ..space.points import fixed_point
 from ..space.space import Space
 from .design import spread_design
+from .earlier import Earlier
 from .known import Known
 from .settings import SearcherSettings
 
@@ -51,6 +53,7 @@ class LearningSettings(SearcherSettings):
         seed: The seed of the draws; None: the experiment's.
         max_concurrent: How many trials may run at once; 0 is no limit of its own.
         n_initial_points: So many configs are spread over the space first; None: as the method needs them.
+        n_earlier_points: So many of the best configs of earlier experiments (`warm_from` of the run) are tried first.
         duplicates: "skip": in a finite space no config is proposed twice, and when all have been, the experiment ends.
             "replicate": a config may be proposed again.
 
@@ -64,6 +67,7 @@ class LearningSettings(SearcherSettings):
     seed: int | None = None
     max_concurrent: int = 0
     n_initial_points: int | None = None
+    n_earlier_points: int = 3
     duplicates: str = "skip"
 
     def __post_init__(self) -> None:
@@ -75,6 +79,7 @@ class LearningSettings(SearcherSettings):
             raise ConfigError(f"{self._name}: seed={self.seed!r}: give an integer, or None for the experiment's seed.")
         self.check_count("max_concurrent", at_least=0)
         self.check_count("n_initial_points", at_least=0)
+        self.check_count("n_earlier_points", at_least=0)
         if self.duplicates not in ("skip", "replicate"):
             raise ConfigError(f"{self._name}: duplicates={self.duplicates!r}: give 'skip' or 'replicate'.")
 
@@ -134,13 +139,15 @@ class LearningSearcher(Searcher, ABC):
         ]
         given = settings.n_initial_points
         self.initial_points = self.default_initial_points if given is None else given
+        self._design_is_asked_for = given is not None
         # Where nothing can differ, more than one trial is a wish to repeat it.
         self._skips = settings.duplicates == "skip" and self.encoding.width > 0
         self._is_finite = self.encoding.size < math.inf
         self._own = (
             () if settings.metric is None or settings.mode is None else (Objective(settings.metric, settings.mode),)
         )
-        self._known = Known(self.encoding)
+        self._known = Known(self.encoding, self.seed)
+        self._earlier = Earlier(self.encoding, self.seed, settings.n_earlier_points)
         self._design: FloatArray | None = None
         """A memo: the design is the same whenever it is made."""
         # Lambdas that fail mostly do so at once: say it now, before anything runs.
@@ -156,7 +163,7 @@ class LearningSearcher(Searcher, ABC):
 
     def initial(self, history: History, number: int) -> Row | None:
         """Return where to look with trial `number` as long as the searcher only looks around; None: no longer."""
-        if number < self.initial_points:
+        if number < self.initial_points - (0 if self._design_is_asked_for else self._earlier.count):
             if self._design is None:
                 unit = spread_design(self.initial_points, self.encoding.width, self.random("design", 0))
                 self._design = self.encoding.from_unit(unit)
@@ -175,7 +182,10 @@ class LearningSearcher(Searcher, ABC):
 
     def observe(self, event: Event, experiment: Experiment) -> None:
         """Learn from an event."""
-        self._known.observe(event, experiment, self._own or experiment.objectives)
+        objectives = self._own or experiment.objectives
+        self._known.observe(event, experiment, objectives)
+        if type(event) is EarlierTrials and objectives == experiment.objectives:
+            self._earlier.observe(event, experiment.next_number)
 
     def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
         """Return the configs of the next `count` trials, fewer at the end.
@@ -202,7 +212,7 @@ class LearningSearcher(Searcher, ABC):
 
     def history(self) -> History:
         """Return what is known now."""
-        return self._known.history(self.total)
+        return self._earlier.joined(self._known.history(self.total))
 
     # Proposals.
 
@@ -224,7 +234,9 @@ class LearningSearcher(Searcher, ABC):
 
     def _row(self, history: History, number: int) -> FloatArray | None:
         """Return the row of a config that may be proposed; None when there is none any more."""
-        row = self.initial(history, number)
+        row: Row | None = self._earlier.first(number, len(self._points))
+        if row is None:
+            row = self.initial(history, number)
         settled = self.encoding.settled(_as_row(self.propose(history, number) if row is None else row)[None])
         if self._acceptable(history, settled)[0]:
             return _as_row(settled[0])
