@@ -46,7 +46,7 @@ CORE = (
     "sklearn-digits-svm",
     "sklearn-cancer-pipeline",
     "sklearn-wine-network",
-    "sklearn-diabetes-boosting",
+    "sklearn-diabetes-pipeline",
 )
 HELD_OUT = (
     "bbob-f2-10d",
@@ -62,7 +62,7 @@ HELD_OUT = (
     "conditional-kinds-2",
     "conditional-network-2",
     "sklearn-digits-forest",
-    "sklearn-diabetes-pipeline",
+    "sklearn-diabetes-boosting",
 )
 BBOB = tuple(f"bbob-f{function}-{dimension}d" for dimension in (5, 10, 20) for function in range(1, 25))
 
