@@ -271,9 +271,20 @@ class BOHB(Searcher):
         if random.random() < self.settings.random_fraction or model is None:
             return self.encoding.completed(seed=self.seed, number=number)
         good, bad = model
-        drawn = [self._near_a_good_one(good, random) for _ in range(self.settings.num_samples)]
+        drawn = self._allowed([self._near_a_good_one(good, random) for _ in range(self.settings.num_samples)])
+        if not drawn:
+            return self.encoding.completed(seed=self.seed, number=number)
         ratios = good.at(drawn).clip(LEAST_DENSITY) / bad.at(drawn).clip(LEAST_DENSITY)
         return self.encoding.config(drawn[int(ratios.argmax())], seed=self.seed, number=number)
+
+    def _allowed(self, drawn: list[list[float]]) -> list[list[float]]:
+        """Return those that hold the space's constraints."""
+        if not self.encoding.space.constraints:
+            return drawn
+        import numpy as np
+
+        allowed = self.encoding.allowed(self.encoding.settled(np.array(drawn)))
+        return [row for row, is_allowed in zip(drawn, allowed, strict=True) if is_allowed]
 
     def _near_a_good_one(self, good: ProductDensity, random: Random) -> list[float]:
         row = random.randrange(len(good.points))
