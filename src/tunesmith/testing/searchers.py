@@ -420,7 +420,8 @@ def _some_faults(draw: Random) -> Faults:
 def _global_generators() -> tuple[object, ...]:
     import numpy
 
-    return (random.getstate(), repr(numpy.random.get_state(legacy=False)))
+    state: Any = numpy.random.get_state(legacy=False)
+    return (random.getstate(), state["state"]["key"].tobytes(), state["state"]["pos"])
 
 
 def _short(value: object, most: int = 300) -> str:
