@@ -89,6 +89,7 @@ def run(
     raise_on_failed_trial: bool = False,
     seed: int | None = None,
     points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
+    duplicates: str = "skip",
     warm_from: Any = None,
     checkpoint_freq: int = 0,
     checkpoint_at_end: bool = False,
@@ -139,6 +140,8 @@ def run(
         raise_on_failed_trial: Raise `TrialsFailed` at the end if a trial failed.
         seed: Makes the experiment reproducible: the same configs in the same trials.
         points_to_evaluate: Configs to try first; each may leave parameters out, which are then drawn.
+        duplicates: "skip": in a finite space no config is tried twice, and when all have been, the experiment ends (a
+            grid alone is gone through as often as `num_samples` says). "replicate": it may be.
         warm_from: Earlier experiments that the searcher begins with, one or a list: the folder or `Results` of one of
             ours, a study of Optuna (a file, a URL such as sqlite:///study.db, or a pair of that and its name), a
             results folder of Ray Tune, a CSV or parquet file, a DataFrame, a list of dicts. Spaces may differ. Where
@@ -174,7 +177,9 @@ def run(
     objectives = _objectives(metric, mode, chosen_scheduler)
     compiled = Space.of(space)
     samples = arguments.sample_count(num_samples)
-    searcher_for = _searcher(searcher, compiled, samples, points_to_evaluate, objectives=objectives)
+    searcher_for = _searcher(
+        searcher, compiled, samples, points_to_evaluate, objectives=objectives, duplicates=duplicates
+    )
     count = _replicates(replicates, compiled, chosen_scheduler)
     if count > 1:
         searcher_for = replicated(searcher_for, count)
@@ -379,15 +384,17 @@ def _searcher(
     points: Sequence[Mapping[str, Any]] | None,
     *,
     objectives: Sequence[Objective] | None = None,
+    duplicates: str = "skip",
 ) -> Callable[[int], tuple[Searcher, int | None]]:
     if isinstance(points, Mapping | str):
         raise ConfigError(f"points_to_evaluate={points!r}: give a list of dicts, each a part of a config.")
     if searcher is None:
-        searcher = BasicVariantGenerator(points_to_evaluate=points)
+        searcher = BasicVariantGenerator(points_to_evaluate=points, duplicates=duplicates)
     elif isinstance(searcher, str):
-        searcher = searcher_named(searcher, points)
-    elif points is not None:
-        raise ConfigError("points_to_evaluate= goes to the searcher when you choose one yourself.")
+        searcher = searcher_named(searcher, points, duplicates)
+    elif points is not None or duplicates != "skip":
+        word = "duplicates=" if points is None else "points_to_evaluate="
+        raise ConfigError(f"{word} goes to the searcher when you choose one yourself.")
     if isinstance(searcher, SearcherSettings):
         settings = searcher
         if objectives is not None:

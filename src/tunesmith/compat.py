@@ -221,6 +221,8 @@ def run_experiments(
         arguments = {**experiment.arguments, **more}
         if resume is False:
             arguments["name"] = _own_name(arguments["storage_path"], experiment.name)
+        if search_alg is None:
+            arguments.setdefault("duplicates", "replicate")  # Early Tune ran as many trials as were asked for.
         results = run(
             arguments.pop("trainable"),
             searcher=search_alg,
@@ -354,6 +356,8 @@ class Tuner:
             "callbacks": running.callbacks,
             "verbose": running.verbose,
         }
+        if tuning.search_alg is None:
+            self._arguments["duplicates"] = "replicate"  # Ray runs as many trials as are asked for.
 
     def fit(self) -> Results:
         """Run it and return the results."""

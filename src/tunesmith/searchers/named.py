@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 from ..errors import ConfigError
@@ -15,12 +16,14 @@ from .latin_hypercube import LatinHypercubeSearcher
 from .learning import LearningSettings
 from .settings import SearcherSettings
 from .sobol import SobolSearcher
+from .tpe import TPESearcher
 from .variants import BasicVariantGenerator
 
 _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]] = {
     "random": BasicVariantGenerator,
     "variant_generator": BasicVariantGenerator,
     "bohb": BOHBSearcher,
+    "tpe": TPESearcher,
     "sobol": SobolSearcher,
     "lhs": LatinHypercubeSearcher,
     "grid": GridSearcher,
@@ -29,11 +32,13 @@ _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]]
 }
 
 
-def searcher_named(name: str, points_to_evaluate: Sequence[Mapping[str, Any]] | None = None) -> SearcherSettings:
+def searcher_named(
+    name: str, points_to_evaluate: Sequence[Mapping[str, Any]] | None = None, duplicates: str = "skip"
+) -> SearcherSettings:
     """Return the default settings of the searcher of that name, with points to try first.
 
     Raises:
-        ConfigError: No searcher is called so.
+        ConfigError: No searcher is called so, or it does not know what to do about duplicates.
     """
     settings = _NAMED.get(name.lower())
     if settings is None:
@@ -43,4 +48,9 @@ def searcher_named(name: str, points_to_evaluate: Sequence[Mapping[str, Any]] | 
             f"searcher={name!r}: there is none of that name.{hint} "
             f"There are: {', '.join(map(repr, _NAMED))}; or give a tune.Searcher."
         )
-    return settings(points_to_evaluate=points_to_evaluate)
+    arguments: dict[str, Any] = {"points_to_evaluate": points_to_evaluate}
+    if duplicates != "skip":
+        if "duplicates" not in {field.name for field in fields(settings)}:
+            raise ConfigError(f"duplicates={duplicates!r}: searcher={name!r} proposes what it likes; leave it out.")
+        arguments["duplicates"] = duplicates
+    return settings(**arguments)

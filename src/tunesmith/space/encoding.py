@@ -20,9 +20,9 @@ from .constraints import MOST_TRIES, too_rare
 from .domains import Categorical, Float, Integer, Normal
 from .draws import drawn
 from .layout import Slot, layout, rule_of
-from .points import NOTHING_FIXED, Point, fixed_point, prior_point
+from .points import NOTHING_FIXED, Known, Point, fixed_point, prior_point
 from .quantiles import level_quantiles, levels, quantile, settled_quantiles
-from .resolution import Resolution
+from .resolution import NotKnownError, Resolution
 from .sizes import size
 from .space import Space
 from .tree import Composed, Conditional
@@ -90,15 +90,17 @@ class Encoding:
             SpaceError: The config does not lie in the space.
         """
         point = fixed_point(self.space.root, config, "config")
+        known = Known(self.space.root, point)
         found: list[float] = []
-        for index, parameter in enumerate(self.parameters):
-            if not self.is_there(parameter, found):
-                found.append(math.nan)
-                continue
-            value = self.slots[index].found_in(point)
-            if value is None:
-                raise SpaceError(f"config lacks {parameter.name!r}. Was the space changed since the config was made?")
-            found.append(value)
+        for slot in self.slots:
+            try:
+                is_there = known.are_true(slot.atoms)
+            except NotKnownError:
+                is_there = True
+            coordinate = slot.found_in(point) if is_there else math.nan
+            if coordinate is None:
+                raise SpaceError(f"config lacks {slot.name!r}. Was the space changed since the config was made?")
+            found.append(coordinate)
         return tuple(found)
 
     def is_there(self, parameter: Parameter, coordinates: Sequence[float]) -> bool:

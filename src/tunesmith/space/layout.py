@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 Decisive = Draw | Options | Composed
 """What has coordinates."""
+MOST_TESTED = 1000
+"""Up to so many levels each is tested once and for all."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -36,6 +38,8 @@ class Slot:
     """(coordinate, index of a choice's value) that must all be so for it to be there."""
     rules: tuple[Rule, ...] = ()
     """What must hold for it to be there beside these."""
+    atoms: tuple[Atom, ...] = ()
+    """The same as the space says it."""
 
     @property
     def name(self) -> str:
@@ -157,7 +161,7 @@ def _place(node: Decisive, atoms: tuple[Atom, ...], found: Layout) -> None:
     conditions, rules = _simple(atoms, found)
     found.index[node] = len(found.slots)
     parts = len(node.domain.parts) if isinstance(node, Composed) else 1
-    found.slots.extend(Slot(node, part, conditions, rules) for part in range(parts))
+    found.slots.extend(Slot(node, part, conditions, rules, atoms) for part in range(parts))
 
 
 def _simple(atoms: Sequence[Atom], found: Layout) -> tuple[tuple[tuple[int, int], ...], tuple[Rule, ...]]:
@@ -199,7 +203,8 @@ def translated(atom: Atom, found: Layout) -> Taken | Tested | Rule | bool:
                 return atom.test.passes(node.domain.at(0.5) if isinstance(node, Draw) else _only_value(node))
             first = found.index[node]
             width = found.slots[first].width
-            return Tested(tuple(range(first, first + width)), lambda block: _value(node, block), atom.test)
+            coordinates = tuple(range(first, first + width))
+            return Tested(coordinates, lambda block: _value(node, block), atom.test, _leveled(node))
 
 
 def rule_of(node: Conditional, found: Layout) -> Rule:
@@ -212,6 +217,12 @@ def rule_of(node: Conditional, found: Layout) -> Rule:
                 alternatives.append(tuple(atom for atom in every if not isinstance(atom, bool)))
         found.rules[node] = Rule(tuple(alternatives))
     return found.rules[node]
+
+
+def _leveled(node: Draw | Composed) -> Float | Integer | None:
+    if isinstance(node, Draw) and isinstance(node.domain, Float | Integer) and 0 < levels(node.domain) <= MOST_TESTED:
+        return node.domain
+    return None
 
 
 def _value(node: Draw | Composed, coordinates: FloatArray) -> Any:

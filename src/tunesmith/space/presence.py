@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from .domains import Integer
-from .quantiles import values_at
+from .domains import Float, Integer
+from .quantiles import indices_at, level_quantiles
 from .when import Test
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Taken:
 
         column = rows[:, self.coordinate]
         if self.indices is not None:
-            column = values_at(self.indices, column)
+            column = indices_at(self.indices, column)
         if len(self.options) == 1:
             return np.asarray(column == next(iter(self.options)))
         return np.isin(column, list(self.options))
@@ -46,6 +46,10 @@ class Tested:
     coordinates: tuple[int, ...]
     value_of: Callable[[FloatArray], Any]
     test: Test
+    leveled: Float | Integer | None = None
+    """The domain, where there is a single coordinate that has a few levels: then each of them is tested once."""
+    table: list[bool] = field(default_factory=list)
+    """A memo of what came of that."""
 
     def holds(self, rows: FloatArray) -> BoolArray:
         """Return for each row whether it is so; never where nothing is."""
@@ -54,10 +58,23 @@ class Tested:
         block = rows[:, self.coordinates]
         there = ~np.isnan(block).any(axis=1)
         passes = np.zeros(len(rows), dtype=bool)
+        if self.leveled is not None:
+            indices = indices_at(self.leveled, block[there, 0]).astype(np.intp)
+            passes[there] = self._table()[indices]
+            return passes
         distinct, inverse = np.unique(block[there], axis=0, return_inverse=True)
         verdicts = np.array([self.test.passes(self.value_of(values)) for values in distinct], dtype=bool)
         passes[there] = verdicts[inverse.ravel()]
         return passes
+
+    def _table(self) -> BoolArray:
+        import numpy as np
+
+        assert self.leveled is not None, "asked for such only"
+        if not self.table:
+            quantiles = level_quantiles(self.leveled)[:, None]
+            self.table.extend(self.test.passes(self.value_of(quantile)) for quantile in quantiles)
+        return np.array(self.table, dtype=bool)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

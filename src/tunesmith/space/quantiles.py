@@ -86,6 +86,12 @@ def values_at(domain: Number, quantiles: FloatArray) -> FloatArray:
     return np.asarray(np.minimum(_values(domain, fractions), math.nextafter(domain.high, -math.inf)))
 
 
+def indices_at(domain: Float | Integer, quantiles: FloatArray) -> FloatArray:
+    """Return which level, from 0 on, lies at each of many quantiles."""
+    bend = _bend(domain)
+    return _indices(domain, quantiles if bend is None else bend.all_at(quantiles))
+
+
 def level_quantiles(domain: Number) -> FloatArray:
     """Return where each value of a domain with levels lies, in ascending order."""
     import numpy as np

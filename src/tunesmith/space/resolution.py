@@ -6,7 +6,7 @@ lambda that uses the global generators finds them seeded in the same way, and th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..core.seeds import derived_seed
@@ -145,9 +145,13 @@ class Resolution:
         name = str(node.path)
         found = self._conditions.get(name)
         if found is None:
-            found = any(all(map(self._is_true, atoms)) for atoms in node.alternatives)
+            found = any(map(self.are_true, node.alternatives))
             self._conditions[name] = found
         return found
+
+    def are_true(self, atoms: Iterable[Atom]) -> bool:
+        """Whether all of these hold; one that speaks of a choice is only asked if those before it hold."""
+        return all(map(self._is_true, atoms))
 
     def _is_true(self, atom: Atom) -> bool:
         match atom:

@@ -41,9 +41,11 @@ def _count(slot: Slot) -> float:
 
 def _total(encoding: Encoding, counts: list[float]) -> float:
     """Return the number of combinations: those of what decides about conditions are listed, the rest is multiplied."""
+    deciding = _deciding(encoding)
+    if not deciding:
+        return math.prod(counts)
     import numpy as np
 
-    deciding = _deciding(encoding)
     combinations = math.prod(counts[index] for index in deciding)
     if combinations > LISTABLE:
         return math.prod(counts)

@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import accumulate
 from typing import Any
 
@@ -13,7 +14,8 @@ from ..errors import ConfigError, SpaceError
 from .domains import Grid
 from .draws import drawn
 from .placing import fitted
-from .points import NOTHING_FIXED, Point, checked_points, prior_point, refused
+from .points import NOTHING_FIXED, Known, Point, checked_points, prior_point, refused
+from .resolution import NotKnownError
 from .space import Space
 from .tree import Fields, Node, Options
 
@@ -77,7 +79,7 @@ class Variants:
         self.total: int | None = None
         """How many configs there are; None without end."""
         if num_samples != ENDLESS:
-            self.total = self._fixed_trials + (num_samples - len(self._points)) * self.grid_points
+            self.total = self.fixed_trials + (num_samples - len(self._points)) * self.grid_points
         # Lambdas that fail, read what is not there, or read each other in a circle mostly do so at once: say it now,
         # before anything runs.
         self.config(0)
@@ -88,7 +90,8 @@ class Variants:
         return len(self._open_positions)
 
     @property
-    def _fixed_trials(self) -> int:
+    def fixed_trials(self) -> int:
+        """How many trials the points to evaluate make."""
         return self._ends[-1] if self._ends else 0
 
     def config(self, number: int) -> dict[str, Any]:
@@ -121,6 +124,23 @@ class Variants:
             values=point.values,
             first=self._prior if sample == len(self._points) else NOTHING_FIXED,
         )
+
+    def is_given(self, number: int) -> bool:
+        """Whether nothing of a variant is drawn, because a point to evaluate says it all."""
+        if number >= self.fixed_trials:
+            return False
+        point = self._points[self._place(number)[0]]
+        try:
+            Known(self.space.root, Point(self._options(number), point.values)).config()
+        except NotKnownError:
+            return False
+        return True
+
+    @cached_property
+    def repeated_points(self) -> int:
+        """How many of the points to evaluate that say all of a config say the same as one before."""
+        given = [repr(self.config(number)) for number in range(self.fixed_trials) if self.is_given(number)]
+        return len(given) - len(set(given))
 
     def _allowed(self, point: Point) -> Sequence[int]:
         """Return the grid points, of those that a point leaves open, that may be tried for some draws at least.
@@ -181,10 +201,10 @@ class Variants:
 
     def _place(self, number: int) -> tuple[int, int]:
         """Return which sample a trial belongs to, and which of its grid points it is."""
-        if number < self._fixed_trials:
+        if number < self.fixed_trials:
             sample = bisect_right(self._ends, number)
             return sample, self._positions[sample][number - (self._ends[sample - 1] if sample else 0)]
-        sample, position = divmod(number - self._fixed_trials, self.grid_points)
+        sample, position = divmod(number - self.fixed_trials, self.grid_points)
         return len(self._points) + sample, self._open_positions[position]
 
 
