@@ -25,6 +25,8 @@ NAMES = """
     PatienceRule
     MultiObjectiveASHA
     RacingScheduler
+    Command CommandFailed MetricsUnreadable
+    TPESearcher
     CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher
     GPSearcher
     PASHAScheduler PromotionASHAScheduler TopKScheduler

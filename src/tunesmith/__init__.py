@@ -22,6 +22,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "run_experiments",
     ),
     "comparison": ("compare",),
+    "external": ("Command",),
     "simulation": ("simulate",),
     "trainables": ("register_trainable", "with_parameters", "with_resources"),
     "worker.trainable": ("Trainable",),
@@ -71,6 +72,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "searchers.grid": ("GridSearcher",),
     "searchers.latin_hypercube": ("LatinHypercubeSearcher",),
     "searchers.sobol": ("SobolSearcher",),
+    "searchers.tpe": ("TPESearcher",),
     "searchers.variants": ("BasicVariantGenerator",),
     "stoppers": (
         "CombinedStopper",
@@ -110,6 +112,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "analysis.trial_result": ("TrialResult",),
     "errors": (
         "CheckpointUnreadable",
+        "CommandFailed",
         "ConfigError",
         "ExecutorError",
         "ExperimentExists",
@@ -117,6 +120,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "JournalDamaged",
         "JournalError",
         "JournalLocked",
+        "MetricsUnreadable",
         "MissingExtra",
         "ReportError",
         "ResourceError",

@@ -26,6 +26,14 @@ class ReportError(TuneError, ValueError):
     """A report that cannot be recorded: a metric of a wrong type, too large, missing what a scheduler needs."""
 
 
+class CommandFailed(TuneError):
+    """A command line that a trial runs could not be started, or ended badly."""
+
+
+class MetricsUnreadable(TuneError, ValueError):
+    """What a command line has written as its metrics is no JSON object."""
+
+
 class CheckpointUnreadable(TuneError):
     """What an attempt is to start from is not what was written: the trial falls back one checkpoint.
 
