@@ -27,7 +27,7 @@ from ..core.seeds import generator
 from ..errors import ConfigError
 from ..space.encoding import Encoding
 from ..space.placing import placed
-from ..space.points import fixed_point
+from ..space.points import first_points
 from ..space.space import Space
 from ..space.versions import own_part
 from .density import ProductDensity
@@ -148,9 +148,7 @@ class BOHB(Searcher):
         self.encoding = Encoding(space)
         self.seed = seed
         self.total = total
-        self._points = [
-            fixed_point(space.root, point, f"points_to_evaluate[{index}]") for index, point in enumerate(points)
-        ]
+        self._points = first_points(space, points, total)
         self._options = [parameter.options for parameter in self.encoding.parameters]
         self._fewest = settings.min_points_in_model or len(self._options) + 1
         own = None if settings.metric is None or settings.mode is None else Objective(settings.metric, settings.mode)

@@ -18,7 +18,7 @@ from ..core.policy import Searcher
 from ..core.seeds import derived_seed
 from ..errors import ConfigError
 from ..space.encoding import Encoding
-from ..space.points import fixed_point
+from ..space.points import first_points
 from ..space.space import Space
 from .design import spread_design
 from .earlier import Earlier
@@ -134,9 +134,7 @@ class LearningSearcher(Searcher, ABC):
         self.encoding = Encoding(space)
         self.seed = seed if settings.seed is None else settings.seed
         self.total = total
-        self._points = [
-            fixed_point(space.root, point, f"points_to_evaluate[{index}]") for index, point in enumerate(points)
-        ]
+        self._points = first_points(space, points, total)
         given = settings.n_initial_points
         self.initial_points = self.default_initial_points if given is None else given
         self._design_is_asked_for = given is not None
