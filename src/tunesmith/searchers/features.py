@@ -40,7 +40,7 @@ class Features:
             if parameter.options:
                 self._corners.append((index, len(groups), parameter.options))
                 groups += [index] * parameter.options
-            elif parameter.conditions:
+            elif parameter.is_conditional:
                 self._arcs.append((index, len(groups)))
                 groups += [index] * 2
             else:

@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
+from ..space.quantiles import level_quantiles
+
 if TYPE_CHECKING:
     from ..space.encoding import Encoding
 
@@ -27,8 +29,6 @@ Integers = NDArray[np.int_]
 
 MOST_TABLED_LEVELS = 40
 """Numbers with more levels count as a continuum: a cell is then narrower than any kernel."""
-FINENESS = 8192
-"""So many places of a coordinate are looked at to find its levels."""
 NORMAL_REFERENCE = 1.06
 """The bandwidth that is best for normally distributed data is 1.06 * sigma * n**(-1 / (4 + d))."""
 LEAST_SPREAD = 0.05
@@ -90,8 +90,8 @@ class Columns:
         for index, parameter in enumerate(encoding.parameters):
             if parameter.options:
                 self.tables.append(Table(index, parameter.options, np.empty(0), np.empty(0)))
-            elif 0 < parameter.levels <= MOST_TABLED_LEVELS:
-                middles = _levels(encoding, index)
+            elif parameter.domain is not None and 0 < parameter.levels <= MOST_TABLED_LEVELS:
+                middles = level_quantiles(parameter.domain)
                 edges = np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [1.0]])
                 self.tables.append(Table(index, 0, edges, middles))
             else:
@@ -237,12 +237,3 @@ class Density:
             keeps = (uniform[:, column] >= self.bandwidths[column]) & ~np.isnan(centres[:, column])
             drawn[:, column] = np.where(keeps, centres[:, column], other)
         return drawn
-
-
-def _levels(encoding: Encoding, index: int) -> Floats:
-    """Return where the levels of a coordinate lie, ascending."""
-    rows = np.zeros((FINENESS, encoding.width))
-    for parent, option in encoding.parameters[index].conditions:
-        rows[:, parent] = option
-    rows[:, index] = (np.arange(FINENESS) + 0.5) / FINENESS
-    return np.unique(np.round(encoding.settled(rows)[:, index], 12))
