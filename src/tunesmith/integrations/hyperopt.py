@@ -1,0 +1,104 @@
+"""HyperOpt: its tree of Parzen estimators, over the trials as documents of its own.
+
+Source: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .foreign import Adviser, ForeignSettings
+from .plain import PlainSpace
+
+if TYPE_CHECKING:
+    from ..searchers.history import History
+
+
+@dataclass(frozen=True, kw_only=True)
+class HyperOptSearch(ForeignSettings):
+    """HyperOpt's TPE: `searcher=tune.HyperOptSearch()`. Needs `pip install 'tunesmith[hyperopt]'`.
+
+    Trials that are pending or failed count as the worst, as in HyperOpt itself. A parameter that is not there in a
+    config says nothing about its values. It knows one objective: of several it sees the first.
+
+    Args:
+        n_initial_points: So many configs are spread over the space first.
+        random_state_seed: Ray Tune's word for `seed`.
+        gamma: How many of the best are the good ones: gamma * sqrt(trials), at most 25.
+    """
+
+    n_initial_points: int | None = 20
+    random_state_seed: int | None = None
+    gamma: float = 0.25
+
+    module: ClassVar[str] = "hyperopt"
+    extra: ClassVar[str] = "hyperopt"
+
+    def __post_init__(self) -> None:
+        self.same_as("seed", "random_state_seed")
+        super().__post_init__()
+        self.check_range("gamma", least=0, most=1)
+
+    def adviser(self, space: PlainSpace) -> Adviser:
+        """Return who is asked."""
+        return _TPE(self, space)
+
+
+class _TPE(Adviser):
+    def __init__(self, settings: HyperOptSearch, space: PlainSpace) -> None:
+        self._hyperopt: Any = settings.package()
+        self._gamma = settings.gamma
+        self._space = space
+        dimensions = {parameter.name: self._dimension(parameter) for parameter in space.parameters}
+        # Conditions need no tree here: each parameter's model is made of the documents that have it.
+        self._domain = self._hyperopt.base.Domain(lambda config: 0.0, dimensions)
+
+    def _dimension(self, parameter: Any) -> Any:
+        hp = self._hyperopt.hp
+        match parameter.kind:
+            case "real":
+                return hp.uniform(parameter.name, 0, 1)
+            case "whole":
+                return hp.uniformint(parameter.name, 0, parameter.count - 1)
+        return hp.randint(parameter.name, parameter.count)
+
+    def advice(self, history: History, number: int, seed: int) -> list[float]:
+        trials = self._hyperopt.Trials()
+        known = sorted(zip(history.trials.tolist(), history.points, history.losses.tolist(), strict=True), key=_first)
+        documents = [self._document(tid, row, loss) for tid, (_, row, loss) in enumerate(known)]
+        documents += [self._document(len(documents) + index, row) for index, row in enumerate(history.failed)]
+        documents += [self._document(len(documents) + index, row) for index, row in enumerate(history.pending)]
+        trials.insert_trial_docs(documents)
+        trials.refresh()
+        (found,) = self._hyperopt.tpe.suggest(
+            [len(documents)], self._domain, trials, seed, n_startup_jobs=0, gamma=self._gamma, verbose=False
+        )
+        values = found["misc"]["vals"]
+        return self._space.row([values[name][0] for name in self._space.names])
+
+    def _document(self, tid: int, row: Any, loss: float | None = None) -> dict[str, Any]:
+        values = dict(zip(self._space.names, self._space.values(row), strict=True))
+        is_done = loss is not None
+        return {
+            "state": self._hyperopt.JOB_STATE_DONE if is_done else self._hyperopt.JOB_STATE_RUNNING,
+            "tid": tid,
+            "spec": None,
+            "result": {"status": "ok", "loss": loss} if is_done else {"status": "new"},
+            "misc": {
+                "tid": tid,
+                "cmd": self._domain.cmd,
+                "workdir": None,
+                "idxs": {name: [] if value is None else [tid] for name, value in values.items()},
+                "vals": {name: [] if value is None else [value] for name, value in values.items()},
+            },
+            "exp_key": None,
+            "owner": None,
+            "version": 0,
+            "book_time": None,
+            "refresh_time": None,
+        }
+
+
+def _first(entry: tuple[int, Any, float]) -> int:
+    return entry[0]
