@@ -28,7 +28,7 @@ NAMES = """
     Command CommandFailed MetricsUnreadable
     TPESearcher
     CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher
-    GPSearcher
+    GPSearcher AutoSearcher
     PASHAScheduler PromotionASHAScheduler TopKScheduler
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn
     Space boolean ordinal permutation simplex subset when

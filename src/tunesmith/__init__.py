@@ -66,6 +66,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "schedulers.patience": ("PatienceRule",),
     "schedulers.threshold": ("ThresholdRule",),
     "schedulers.percentile": ("PercentileRule",),
+    "searchers.auto": ("AutoSearcher",),
     "searchers.bohb": ("BOHBSearcher", "TuneBOHB"),
     "searchers.gp": ("GPSearcher",),
     "searchers.cmaes": ("CMAESSearcher",),

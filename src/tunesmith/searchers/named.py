@@ -8,6 +8,7 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import ConfigError
+from .auto import AutoSearcher
 from .bohb import BOHBSearcher
 from .cmaes import CMAESSearcher
 from .gp import GPSearcher
@@ -20,6 +21,7 @@ from .tpe import TPESearcher
 from .variants import BasicVariantGenerator
 
 _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]] = {
+    "auto": AutoSearcher,
     "random": BasicVariantGenerator,
     "variant_generator": BasicVariantGenerator,
     "bohb": BOHBSearcher,
