@@ -34,8 +34,8 @@ NEIGHBOURS = 5
 """What a source predicts for a config is the mean of so many of its trials that are nearest."""
 FEWEST_TO_DOUBT = 4
 """With fewer own losses a source is believed whatever it says."""
-EXPECTED_AGREEMENT = 0.1
-"""Kendall's tau between a source's predictions and own losses, below which it is rather doubted."""
+EXPECTED_AGREEMENT = 0.2
+"""What a useful source comes to at least, as `trust` measures agreement, from -1 to 1."""
 ERROR = 0.5
 """Standard deviation of what a source predicts, in units of its normal scores, at least."""
 APART = 0.1
@@ -99,6 +99,14 @@ class Earlier:
         """Return the earlier config that trial `number` is to try, if any; before them, `given` points were."""
         index = number - max(self._since, given)
         return self._firsts[index] if 0 <= index < len(self._firsts) else None
+
+    def end(self, given: int) -> int:
+        """Return the number of the first trial after these."""
+        return max(self._since, given) + len(self._firsts)
+
+    def fewer(self, initial_points: int) -> int:
+        """Return how many of the usual initial points are needed beside the earlier trials."""
+        return max(math.ceil(initial_points / 2), initial_points - self.count) if self._since < initial_points else 0
 
     def joined(self, history: History) -> History:
         """Return a history with earlier trials after the own ones."""
@@ -210,18 +218,23 @@ def normal_scores(losses: FloatArray) -> FloatArray:
 
 
 def trust(predicted: FloatArray, losses: FloatArray) -> float:
-    """Return how much a source is to be believed, from 0 to 1, that predicts such an order of these losses.
+    """Return how much a source is to be believed, from 0 to 1, that makes such predictions of these losses.
 
-    That is about how likely its agreement (Kendall's tau) would be above what is expected of a useful one, were it a
-    standard error better than it looks.
+    Agreement is Kendall's tau with each pair weighed by how far apart it is predicted to be: own configs are soon all
+    alike, and their order says nothing. Trust is about how likely the agreement is above what is expected of a useful
+    source, were it half a standard error better than it looks.
     """
     import numpy as np
 
-    count = len(losses)
-    signs = np.sign(predicted[:, None] - predicted[None, :]) * np.sign(losses[:, None] - losses[None, :])
-    tau = signs.sum() / (count * (count - 1))
+    apart = predicted[:, None] - predicted[None, :]
+    weights = np.abs(apart).sum()
+    if weights == 0:
+        return 1.0
+    agreement = float((apart * np.sign(losses[:, None] - losses[None, :])).sum() / weights)
+    pairs = float(weights**2 / (apart**2).sum()) / 2
+    count = (1 + math.sqrt(1 + 8 * pairs)) / 2
     error = math.sqrt(2 * (2 * count + 5) / (9 * count * (count - 1)))
-    return 0.5 * (1 + math.erf(((tau - EXPECTED_AGREEMENT) / error + 1) / math.sqrt(2)))
+    return 0.5 * (1 + math.erf(((agreement - EXPECTED_AGREEMENT) / error + 0.5) / math.sqrt(2)))
 
 
 def line(predicted: FloatArray, losses: FloatArray) -> tuple[float, float, float]:

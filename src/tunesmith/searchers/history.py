@@ -58,6 +58,21 @@ class History:
     earlier: int = 0
     """So many of the n, the last ones, are of earlier experiments (see `earlier.py`); their numbers are negative."""
 
+    def own(self) -> History:
+        """Return the history without what earlier experiments found."""
+        count = len(self.losses) - self.earlier
+        return replace(
+            self,
+            points=self.points[:count],
+            losses=self.losses[:count],
+            objectives=self.objectives[:count],
+            spread=self.spread[:count],
+            trials=self.trials[:count],
+            seconds=self.seconds[:count],
+            stamp=-1 - self.stamp,
+            earlier=0,
+        )
+
     def with_pending(self, row: FloatArray) -> History:
         """Return the history in which one more config has been proposed."""
         import numpy as np

@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 LISTABLE = 100_000
 """Finite spaces up to this size are searched for a config that is new."""
+OWN_EVERY = 4
+"""Every so many-th proposal leaves out what earlier experiments found, from FEWEST_OWN own losses on."""
+FEWEST_OWN = 5
 FEWEST_LOSSES = 2
 """Before there are so many, there is nothing to learn from."""
 
@@ -161,11 +164,15 @@ class LearningSearcher(Searcher, ABC):
 
     def initial(self, history: History, number: int) -> Row | None:
         """Return where to look with trial `number` as long as the searcher only looks around; None: no longer."""
-        if number < self.initial_points - (0 if self._design_is_asked_for else self._earlier.count):
+        index, count = number, self.initial_points
+        if not self._design_is_asked_for and self._earlier.count:
+            # Some are needed all the same, to see whether the earlier trials mislead.
+            index, count = number - self._earlier.end(len(self._points)), self._earlier.fewer(count)
+        if 0 <= index < count:
             if self._design is None:
                 unit = spread_design(self.initial_points, self.encoding.width, self.random("design", 0))
                 self._design = self.encoding.from_unit(unit)
-            return _as_row(self._design[number])
+            return _as_row(self._design[index])
         if len(history.losses) < FEWEST_LOSSES:
             return _as_row(self.encoding.uniform(1, self.random("first", number))[0])
         return None
@@ -235,10 +242,18 @@ class LearningSearcher(Searcher, ABC):
         row: Row | None = self._earlier.first(number, len(self._points))
         if row is None:
             row = self.initial(history, number)
-        settled = self.encoding.settled(_as_row(self.propose(history, number) if row is None else row)[None])
+        if row is None:
+            row = self.propose(self._believed(history, number), number)
+        settled = self.encoding.settled(_as_row(row)[None])
         if self._acceptable(history, settled)[0]:
             return _as_row(settled[0])
         return self._instead(history, settled, number)
+
+    @staticmethod
+    def _believed(history: History, number: int) -> History:
+        """Return what trial `number` is proposed by: now and then by own results alone, lest earlier ones mislead."""
+        is_by_itself = number % OWN_EVERY == 0 and len(history.losses) - history.earlier >= FEWEST_OWN
+        return history.own() if history.earlier and is_by_itself else history
 
     def _instead(self, history: History, row: FloatArray, number: int) -> FloatArray | None:
         """Return something near a row that cannot be proposed, else anything new."""
