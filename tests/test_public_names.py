@@ -30,6 +30,7 @@ NAMES = """
     CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher
     GPSearcher AutoSearcher
     PASHAScheduler PromotionASHAScheduler TopKScheduler
+    Optimizer
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn
     Space boolean ordinal permutation simplex subset when
     quniform randint randn register_trainable report resume run run_experiments sample_from uniform with_parameters

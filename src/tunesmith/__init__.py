@@ -24,6 +24,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "comparison": ("compare",),
     "external": ("Command",),
     "simulation": ("simulate",),
+    "optimizer": ("Optimizer",),
     "trainables": ("register_trainable", "with_parameters", "with_resources"),
     "worker.trainable": ("Trainable",),
     "worker.session": ("get_checkpoint", "get_context", "report"),

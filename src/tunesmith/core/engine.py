@@ -119,6 +119,8 @@ class Core:
         self.scheduler = scheduler
         self.stopper = stopper
         self.limits = limits
+        self.slots: int | None = None
+        """So many trials may start now, one for each that somebody asked for (see `offer`); None: as many as fit."""
         self._policies: tuple[Policy, ...] = tuple(
             policy for policy in (searcher, scheduler, stopper) if type(policy).observe is not Policy.observe
         )
@@ -161,6 +163,19 @@ class Core:
         self._settle()
         step, self._step = self._step, Step()
         return step
+
+    def offer(self, slots: int) -> Step:
+        """Decide who gets `slots`, which are all that there are. While slots are counted, only what nobody can bring
+        about any more ends the session: not that nothing runs."""
+        self.slots = slots
+        return self.handle()
+
+    def launch(self, number: int) -> Step:
+        """Launch a trial that waits for resources, whoever's turn it is; nothing when it does not fit."""
+        trial = self.experiment.trials[number]
+        if trial.status is Status.PENDING:
+            self._launch(trial, "asked for by number")
+        return self.handle()
 
     def next_deadline(self) -> float | None:
         """Return when `tick` has something to do; None when nothing is due."""
@@ -380,15 +395,21 @@ class Core:
         if self._closing is None:
             self._fill()
             # With nothing running there is nobody to wait for: paused trials go on whatever the scheduler waits for.
-            while not self._is_awaited() and experiment.paused:
+            while self.slots != 0 and not self._is_awaited() and experiment.paused:
                 if not self._follow(self.scheduler.unblock(experiment)):
                     break
-        if not self._is_awaited():
+        if not self._is_awaited() and not self._may_be_offered_more():
             self._finish()
 
     def _is_awaited(self) -> bool:
         """Whether something is to come: a word of an attempt, or the searcher's answer."""
         return bool(self.experiment.live or self.experiment.leaving) or self.wants_suggestions
+
+    def _may_be_offered_more(self) -> bool:
+        """Whether somebody may yet ask for a trial, and there would be one."""
+        if self.slots is None or self._closing is not None:
+            return False
+        return self.experiment.has_more_to_come or bool(self.experiment.paused)
 
     def _fill(self) -> None:
         """Give free resources away until nobody is left who fits."""
@@ -396,7 +417,9 @@ class Core:
         if not experiment.paused and not experiment.has_more_to_come:
             return  # Nobody is left; most turns of an experiment's end, and all of a single trial's.
         self._decided = 0
-        while self.limits.max_concurrent is None or len(experiment.live) < self.limits.max_concurrent:
+        while self.slots != 0 and (
+            self.limits.max_concurrent is None or len(experiment.live) < self.limits.max_concurrent
+        ):
             is_full = experiment.pool.room(experiment.request, at_most=1) == 0
             if is_full and not experiment.counts[Status.PENDING] and not experiment.paused:
                 return
@@ -464,6 +487,7 @@ class Core:
         if not self.experiment.pool.has(placement):
             return False
         self._emit(TrialContinued(at=self._now, trial=trial.id, reason=reason))
+        self._take_slot()
         self._limit(trial)
         self._command(Proceed(trial.id, trial.attempt, self._lease(trial)))
         return True
@@ -485,10 +509,15 @@ class Core:
                 reason=reason,
             )
         )
+        self._take_slot()
         self._limit(trial)
         progress = experiment.progress_at(trial, checkpoint)
         self._command(Start(trial.id, trial.attempt, trial.config, placement, self._lease(trial), checkpoint, progress))
         return True
+
+    def _take_slot(self) -> None:
+        if self.slots:
+            self.slots -= 1
 
     def _limit(self, trial: Trial) -> None:
         """Set what ends a trial that now begins, or goes on, if it takes too long."""
@@ -510,6 +539,8 @@ class Core:
             count = min(count, experiment.trials_wanted - experiment.next_number)
         if self.limits.max_concurrent is not None:
             count = min(count, self.limits.max_concurrent - len(experiment.live))
+        if self.slots is not None:
+            count = min(count, self.slots)
         if count > 0:
             count = experiment.pool.room(experiment.request, at_most=count)
         if count <= 0:
