@@ -1,7 +1,9 @@
 """Tunesmith's searchers, driven by the events that a run would feed them."""
 
+import ast
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import tunesmith as tune
@@ -33,7 +35,7 @@ class Tunesmith:
         self.experiment = Experiment()
         began = time.process_time()
         space = Space(tunesmith_space(parameters))
-        self._searcher = searcher_named(name).bound_to(space, budget, seed)
+        self._searcher = settings(name).bound_to(space, budget, seed)
         self.cpu += time.process_time() - began
         self._feed(ExperimentCreated(at=0.0, name="benchmark", seed=seed, created=0.0))
         nodes = (Node("here", {"cpu": float(workers)}),)
@@ -73,6 +75,16 @@ class Tunesmith:
     @property
     def warnings(self) -> Sequence[str]:
         return self._searcher.warnings
+
+
+def settings(name: str) -> Any:
+    """Return the settings of a searcher: by its name, or with arguments, `gp(n_initial_points=5)`."""
+    found = searcher_named(name.partition("(")[0])
+    if "(" not in name:
+        return found
+    call = ast.parse(name, mode="eval").body
+    assert isinstance(call, ast.Call), f"{name} is not a searcher with arguments"
+    return replace(found, **{word.arg: ast.literal_eval(word.value) for word in call.keywords})  # type: ignore[type-var]
 
 
 def tunesmith_space(parameters: Sequence[Parameter]) -> dict[str, Any]:

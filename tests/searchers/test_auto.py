@@ -73,10 +73,12 @@ def test_tpe_takes_over_where_trials_end_more_often_than_a_gaussian_process_can_
 
 
 def test_it_says_what_it_chose_and_why():
-    assert told(NUMBERS, 0, seconds=1.0, total=LONG).searcher.warnings == [
+    (message,) = told(NUMBERS, 0, seconds=1.0, total=LONG).searcher.warnings
+
+    assert message == (
         "proposals come from a Gaussian process from trial 0 (parameters: 4, trials: 800), "
         "then CMA-ES from trial 300 (most parameters are numbers)"
-    ]
+    )
 
 
 def test_it_says_when_trials_turn_out_to_be_quick():
