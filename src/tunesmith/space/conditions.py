@@ -70,20 +70,28 @@ def _alternatives(node: Conditional, root: Fields) -> set[Conditional]:
     if not ends:
         raise SpaceError(f"{node.path}: when({node.test.parent!r}, ...): {_unknown(root, parts)}")
     through = {atom.node for atoms, _ in ends for atom in atoms if isinstance(atom, Holds)}
+    test = _meant(node.test, [leaf for _, leaf in ends])
     matched: set[int] = set()
     found: list[Atoms] = []
     for atoms, leaf in ends:
-        passed = _passed(leaf, node, matched)
+        passed = _passed(leaf, test, node, matched)
         if passed is not None:
             found.append((*atoms, *passed))
-    for index, value in enumerate(node.test.values):
+    for index, value in enumerate(test.values):
         if index not in matched:
             problem = _never(value, [leaf for _, leaf in ends])
-            raise SpaceError(f"{node.path}: when({node.test.parent!r}, ...): {problem}")
+            raise SpaceError(f"{node.path}: when({test.parent!r}, ...): {problem}")
     if not found:
-        raise SpaceError(f"{node.path}: its condition never holds: no value of {node.test}.")
+        raise SpaceError(f"{node.path}: its condition never holds: no value of {test}.")
     node.alternatives.extend(_merged(found))
     return through
+
+
+def _meant(test: Test, leaves: list[Node]) -> Test:
+    """Return a test as it is meant: a function that the parent may be is a value, and asks nothing."""
+    if any(isinstance(leaf, Object) and leaf.value is test.function for leaf in leaves):
+        return Test(test.parent, (test.function,))
+    return test
 
 
 def _ends(node: Node, parts: list[str], atoms: Atoms) -> Iterator[tuple[Atoms, Node]]:
@@ -104,12 +112,11 @@ def _ends(node: Node, parts: list[str], atoms: Atoms) -> Iterator[tuple[Atoms, N
             yield atoms, node
 
 
-def _passed(leaf: Node, node: Conditional, matched: set[int]) -> Atoms | None:
+def _passed(leaf: Node, test: Test, node: Conditional, matched: set[int]) -> Atoms | None:
     """Return what must hold for a parent's node to pass, beside the way to it; None where it never does.
 
     Notes in `matched` which of the wanted values it may have.
     """
-    test = node.test
     match leaf:
         case Constant() | Object():
             own = [index for index, value in enumerate(test.values) if Test(test.parent, (value,)).passes(leaf.value)]

@@ -89,7 +89,7 @@ class Encoding:
         Raises:
             SpaceError: The config does not lie in the space.
         """
-        point = fixed_point(self.space.root, config, "config")
+        point = fixed_point(self.space.root, config, "config", is_whole=True)
         known = Known(self.space.root, point)
         found: list[float] = []
         for slot in self.slots:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A value was given for a node with a condition: why it does not fit where that holds, and where it does not."""
+    """A value was given for a node with a condition: what that means where it holds, and where it does not."""
 
     node: Conditional
-    where: str
-    as_then: SpaceError | None
-    as_otherwise: SpaceError | None
+    as_then: SpaceError | list[Claim]
+    """Why it does not fit, or what else it claims if it does."""
+    as_otherwise: SpaceError | list[Claim]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +125,11 @@ def prior_point(root: Fields) -> Point | None:
     return point if point.values or point.options else None
 
 
-def fixed_point(root: Fields, values: Mapping[str, Any], where: str) -> Point:
+def fixed_point(root: Fields, values: Mapping[str, Any], where: str, *, is_whole: bool = False) -> Point:
     """Return what `values`, a part of a config, fixes in the space.
 
-    A value that is only there under a condition also fixes the choices that this needs, if they are left open.
+    A value that is only there under a condition also fixes the choices that this needs, if they are left open; not so
+    with `is_whole`, for a whole config leaves nothing open.
 
     Raises:
         SpaceError: A key that the space does not have, or a value that is not in its domain; the message names the
@@ -138,17 +139,22 @@ def fixed_point(root: Fields, values: Mapping[str, Any], where: str) -> Point:
         raise SpaceError(f"{where}: {label(values)} is not a dict. Give a part of a config, e.g. {{'lr': 0.1}}.")
     point = Point()
     _fix(root, dict(values), where, point)
-    known = Known(root, point)
-    for claim in point.claims:
+    _judge(point.claims, point, Known(root, point), is_whole)
+    return point
+
+
+def _judge(claims: Iterable[Claim], point: Point, known: Known, is_whole: bool) -> None:
+    """Raise the error of a claim that does not fit under its condition, as far as that is known."""
+    for claim in claims:
         try:
-            error = claim.as_then if known.holds(claim.node) else claim.as_otherwise
+            found = claim.as_then if known.holds(claim.node) else claim.as_otherwise
         except NotKnownError:
-            if claim.as_otherwise is not None:
+            if isinstance(claim.as_otherwise, SpaceError) and not is_whole:
                 _let_hold(claim.node, point)
             continue
-        if error is not None:
-            raise error
-    return point
+        if isinstance(found, SpaceError):
+            raise found
+        _judge(found, point, known, is_whole)
 
 
 def _let_hold(node: Conditional, point: Point) -> None:
@@ -249,22 +255,25 @@ def _arrangement(node: Composed, value: Any, where: str) -> Arrangement:
 
 
 def _fix_conditional(node: Conditional, value: Any, where: str, point: Point) -> None:
-    errors: list[SpaceError | None] = []
-    for branch in (node.then, node.otherwise):
-        attempt = Point()
-        try:
-            if branch is None:
-                raise SpaceError(f"{where}: this is only there where {node.test}. Leave it out.")
-            _fix(branch, value, where, attempt)
-        except SpaceError as error:
-            errors.append(error)
-        else:
-            errors.append(None)
-            point.add(attempt)
-    as_then, as_otherwise = errors
-    if as_then is not None and as_otherwise is not None:
+    as_then = _claimed(node.then, node, value, where, point)
+    as_otherwise = _claimed(node.otherwise, node, value, where, point)
+    if isinstance(as_then, SpaceError) and isinstance(as_otherwise, SpaceError):
         raise as_then if node.otherwise is None else as_otherwise
-    point.claims.append(Claim(node, where, as_then, as_otherwise))
+    point.claims.append(Claim(node, as_then, as_otherwise))
+
+
+def _claimed(branch: Node | None, node: Conditional, value: Any, where: str, point: Point) -> SpaceError | list[Claim]:
+    """Fix what a value says if it stands for one branch of a condition; return what it claims then, or an error."""
+    if branch is None:
+        return SpaceError(f"{where}: this is only there where {node.test}. Leave it out.")
+    attempt = Point()
+    try:
+        _fix(branch, value, where, attempt)
+    except SpaceError as error:
+        return error
+    point.options.update(attempt.options)
+    point.values.update(attempt.values)
+    return attempt.claims
 
 
 def _fix_list(node: Fields, value: Any, where: str, point: Point) -> None:
