@@ -35,6 +35,7 @@ from .places import DEFAULT_STORAGE, found, place_for
 from .schedulers.fifo import FIFOScheduler
 from .schedulers.named import scheduler_named
 from .schedulers.racing import RacingScheduler
+from .searchers.lagged import WINDOW, in_step
 from .searchers.named import searcher_named
 from .searchers.replicated import replicated
 from .searchers.settings import SearcherSettings
@@ -66,6 +67,7 @@ def run(
     mode: str | Sequence[str] | None = None,
     num_samples: int = 1,
     replicates: int = 1,
+    deterministic: bool | int = False,
     scheduler: Scheduler | str | None = None,
     searcher: Searcher | SearcherSettings | str | None = None,
     stop: Any = None,
@@ -114,6 +116,9 @@ def run(
         num_samples: How many trials; with a grid, how many times the grid. -1 goes on until something stops it.
         replicates: Try each config so many times, with `config["replicate"]` = 0, 1, ...: once per fold or seed. Then
             `results.best_group` is the config with the best mean. `tune.RacingScheduler()` saves some of them.
+        deterministic: Make the same trials whatever the number of workers and whoever is first: the searcher learns of
+            outcomes in the order of the trials' numbers, and suggestion n is made from those of trials up to n - 8.
+            So at most 8 run at once; `deterministic=16` lets 16. For schedulers that judge each trial by itself.
         scheduler: Stops bad trials early: an object such as `tune.ASHAScheduler()`, or "asha", "median", "fifo".
         searcher: Proposes configs: an object such as `tune.BOHBSearcher()`, or "random", "bohb". The default draws from
             the space and walks its grids.
@@ -183,6 +188,9 @@ def run(
     count = _replicates(replicates, compiled, chosen_scheduler)
     if count > 1:
         searcher_for = replicated(searcher_for, count)
+    window = _window(deterministic, chosen_scheduler)
+    if window is not None:
+        searcher_for = in_step(searcher_for, window)
     chosen_executor = _executor(executor, cpus, gpus)
     limits = Limits(
         max_failures=arguments.whole_number("max_failures", max_failures, at_least=-1),
@@ -368,6 +376,23 @@ def _scheduler(scheduler: Scheduler | str | None) -> Scheduler:
         case Scheduler():
             return scheduler
     raise ConfigError(f"scheduler={scheduler!r}: give a tune.Scheduler such as tune.ASHAScheduler(), or its name.")
+
+
+def _window(deterministic: bool | int, scheduler: Scheduler) -> int | None:
+    """Return how far back a suggestion's newest outcome lies; None: it is whatever is known."""
+    if deterministic is False:
+        return None
+    window = WINDOW if deterministic is True else arguments.whole_number("deterministic", deterministic, at_least=1)
+    who = type(scheduler).__name__
+    if scheduler.compares_trials:
+        raise ConfigError(
+            f"deterministic={deterministic!r}: {who} goes by other trials or by who comes first, so which trials it "
+            "stops depends on the number of workers. Use FIFOScheduler, ThresholdRule or PatienceRule, or a scheduler "
+            "of your own that looks at nothing but its trial and says so: compares_trials = False."
+        )
+    if scheduler.time_attr == "time_total_s":
+        raise ConfigError(f"deterministic={deterministic!r}: {who} goes by the clock. Give it another time_attr=.")
+    return window
 
 
 def _unused(policy: P) -> P:

@@ -16,7 +16,7 @@ from . import arguments
 from .analysis.curves import CurveTable
 from .analysis.results import Results
 from .analysis.simulations import Improvement, Simulation, all_trials
-from .api import _objectives, _scheduler, _searcher, _sources, _unused, load
+from .api import _objectives, _scheduler, _searcher, _sources, _unused, _window, load
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Limits, Step
 from .core.events import EarlierTrials, Event, ExperimentCreated, Reported, SessionOpened, SpaceExhausted, Suggested
@@ -32,6 +32,7 @@ from .executors.base import Job
 from .executors.recorded import FollowedTrials, RecordedTrials
 from .executors.simulated import SimulatedExecutor
 from .layout import JOURNAL
+from .searchers.lagged import in_step
 from .searchers.listed import ListedConfigs
 from .searchers.settings import SearcherSettings
 from .space.space import Space
@@ -60,6 +61,7 @@ def simulate(
     checkpoint_every: int = 1,
     max_failures: int = 0,
     warm_from: Any = None,
+    deterministic: bool | int = False,
     history: bool = False,
 ) -> Simulation:
     """Simulate an experiment: the same schedulers and searchers as in `run`, with trials that follow known curves.
@@ -88,6 +90,7 @@ def simulate(
         checkpoint_every: After each so many steps a trial can go on from there; 0: from the beginning only.
         max_failures: How often a trial is tried again whose function failed.
         warm_from: Earlier experiments that the searcher begins with; as in `run`, with a function.
+        deterministic: As in `run`, with a function.
         history: Keep all results: `simulation.trials[0].history`.
 
     Raises:
@@ -114,7 +117,9 @@ def simulate(
         compiled = Space.of(space)
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
         objectives = _objectives(metric, mode, chosen_scheduler)
-        chosen_searcher, wanted = _searcher(searcher, compiled, count, None, objectives=objectives)(seed)
+        searcher_for = _searcher(searcher, compiled, count, None, objectives=objectives)
+        window = _window(deterministic, chosen_scheduler)
+        chosen_searcher, wanted = (searcher_for if window is None else in_step(searcher_for, window))(seed)
         sources = _sources(warm_from, chosen_searcher)
         earlier = list(earlier_trials(sources, compiled, objectives, known=()))
         named = metric if isinstance(metric, str) else None

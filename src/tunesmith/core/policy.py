@@ -144,6 +144,9 @@ class Scheduler(Policy, ABC):
     """
 
     time_attr: str = "training_iteration"
+    compares_trials: bool = True
+    """Whether what it does with a trial may depend on other trials, on resources or on the order in which results come
+    in. Then the same trials come to other ends with another number of workers, and `deterministic=` is refused."""
     saves_when_waiting: bool = False
     """Whether class trainables save a checkpoint with each result that waits for a verdict. What functions report is
     theirs to say."""

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 class FIFOScheduler(Scheduler):
     """Runs trials in their order and never stops one. The default."""
 
+    compares_trials = False
+
     def decide(self, result: Result, experiment: Experiment) -> Decision:
         """Let it go on."""
         return CONTINUE

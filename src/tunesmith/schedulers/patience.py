@@ -53,6 +53,8 @@ class PatienceRule(Scheduler):
         ConfigError: An argument that makes no sense.
     """
 
+    compares_trials = False
+
     def __init__(
         self,
         patience: float,

@@ -39,6 +39,8 @@ class ThresholdRule(Scheduler):
         ConfigError: An argument that makes no sense.
     """
 
+    compares_trials = False
+
     def __init__(
         self,
         *,

@@ -8,6 +8,7 @@ from ..core.events import SpaceChanged
 from ..core.policy import Searcher
 from .replicated import ReplicatedSearcher
 from .variants import VariantGenerator
+from .wrapped import WrappedSearcher
 
 if TYPE_CHECKING:
     from ..core.experiment import Experiment
@@ -28,6 +29,8 @@ def wanted_now(
         configs = None if wanted is None else wanted // searcher.replicates
         inner = wanted_now(searcher.searcher, searcher.seen_by_other(experiment), configs, change)
         return None if inner is None else inner * searcher.replicates
+    if isinstance(searcher, WrappedSearcher):
+        return wanted_now(searcher.searcher, searcher.seen_by_other(experiment), wanted, change)
     if isinstance(searcher, VariantGenerator):
         if change is None:
             return searcher.total
