@@ -29,6 +29,7 @@ NAMES = """
     TPESearcher
     CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher
     GPSearcher AutoSearcher
+    HyperOptSearch OptunaSearch
     PASHAScheduler PromotionASHAScheduler TopKScheduler
     Optimizer
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn

@@ -76,6 +76,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "searchers.sobol": ("SobolSearcher",),
     "searchers.tpe": ("TPESearcher",),
     "searchers.variants": ("BasicVariantGenerator",),
+    "integrations.hyperopt": ("HyperOptSearch",),
+    "integrations.optuna": ("OptunaSearch",),
     "stoppers": (
         "CombinedStopper",
         "ExperimentPlateauStopper",

@@ -24,6 +24,7 @@ from ..searchers.learning import LearningSearcher
 from ..space.placing import placed
 from ..space.space import Space
 from ..space.versions import own_part
+from ..threads import one_thread
 from .foreign import ForeignSettings, quiet
 from .plain import PlainSpace
 
@@ -133,7 +134,7 @@ class DialogueSearcher(LearningSearcher):
         assert isinstance(history, _Heard), "that is what `history` makes"
         if not self.encoding.width:
             return ()
-        with quiet(self._settings.module):
+        with quiet(self._settings.module), one_thread():
             if self._follower is None or not self._follower.can_follow(self._dialogue, history):
                 self._follower = self._new_follower(history.targets)
             self._follower.follow(self._dialogue, history.length)
@@ -165,8 +166,8 @@ class _Follower:
         self._asked = 0
         self._rows: dict[int, Row | None] = {}
         """Where each trial lies."""
-        self._open: dict[int, Any] = {}
-        """Trials that it proposed and was not told of yet -> by what it knows them."""
+        self._open: dict[int, tuple[Any, bool]] = {}
+        """Trials that it was asked for and not told of yet -> by what it knows them, and whether they were tried."""
         self._ahead: dict[int, tuple[Any, Row]] = {}
         """What it has been asked before the dialogue said so."""
         self._worst: list[float] = []
@@ -211,26 +212,25 @@ class _Follower:
         if token is None:
             return
         settled = self._settle(np.asarray(said, dtype=float)[None])[0]
-        if entry.row is not None and np.allclose(settled, entry.row, rtol=0, atol=SAME, equal_nan=True):
-            self._open[entry.trial] = token
-        else:
-            self._partner.forget(token)
+        is_tried = entry.row is not None and np.allclose(settled, entry.row, rtol=0, atol=SAME, equal_nan=True)
+        # That it was not is said when the trial ends: between two questions, it would depend on who asks ahead.
+        self._open[entry.trial] = (token, is_tried)
 
     def _tell(self, entry: _Told) -> None:
-        is_own = entry.trial in self._open
-        token, row = self._open.pop(entry.trial, None), self._rows[entry.trial]
-        losses = entry.losses
+        token, is_tried = self._open.pop(entry.trial, (None, False))
+        row, losses = self._rows[entry.trial], entry.losses
         if losses is None and not entry.is_void:
             losses = tuple(self._worst)  # A failed trial is as bad as the worst one.
         if losses and len(losses) != self._targets:
             losses = None  # It is of a session that had other objectives.
         if losses:
             self._worst = [max(pair) for pair in zip(losses, self._worst or losses, strict=True)]
-        if is_own and losses:
+        if losses and is_tried:
             self._partner.tell(token, losses)
-        elif is_own:
+            return
+        if token is not None:
             self._partner.forget(token)
-        elif losses and row is not None:
+        if losses and row is not None:
             self._partner.inform(row, losses)
 
 

@@ -23,6 +23,7 @@ from ..core.seeds import derived_seed
 from ..errors import ConfigError, require
 from ..searchers.learning import LearningSearcher, LearningSettings
 from ..space.space import Space
+from ..threads import one_thread
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ class ForeignSettings(LearningSettings, ABC):
     """What is imported of the package."""
     extra: ClassVar[str]
     """The pip extra, which is the name of the adapter's file too."""
+    needs_losses: ClassVar[bool] = True
+    """Whether it cannot be asked before there are two losses."""
 
     def __post_init__(self) -> None:
         if self.reward_attr is not None:
@@ -83,9 +86,27 @@ class ForeignSettings(LearningSettings, ABC):
         """
         return require(self.module, feature=self._name, extra=self.extra)
 
-    def own_space(self) -> Mapping[str, Any] | None:
-        """Return what is to be searched beside the run's space."""
+    def own_space(self) -> Mapping[str, Any]:
+        """Return what is to be searched beside the run's space, in Tunesmith's words."""
+        if not isinstance(self.space, Mapping):
+            raise ConfigError(f"{self._name}: space={self.space!r}: give a dict, or leave it to the run's space=.")
         return self.space
+
+    def searched(self, space: Mapping[str, Any] | Space | None) -> Space:
+        """Return the run's space with what these settings have of their own.
+
+        Raises:
+            ConfigError: Both say what cannot be joined.
+            SpaceError: What they say cannot be sampled.
+        """
+        if self.space is None:
+            return Space.of(space)
+        if isinstance(space, Space):
+            raise ConfigError(f"{self._name}: the run has a tune.Space, and the searcher a space of its own. Give one.")
+        own = self.own_space()
+        if twice := sorted(own.keys() & (space or {}).keys()):
+            raise ConfigError(f"{self._name}: {twice[0]!r} is in the run's space and in the searcher's. Give it once.")
+        return Space({**(space or {}), **own})
 
     def bound_to(self, space: Space, num_samples: int, seed: int) -> Searcher:
         """Return the searcher for a space.
@@ -121,13 +142,20 @@ class AdvisedSearcher(LearningSearcher):
     def __init__(self, settings: ForeignSettings, space: Space, total: int | None, seed: int) -> None:
         super().__init__(settings, space, total, seed)
         self._purpose, self._package = settings.extra, settings.module
+        self._needs_losses = settings.needs_losses
         self._adviser = settings.adviser(PlainSpace(self.encoding)) if self.encoding.width else None
+
+    def initial(self, history: History, number: int) -> Row | None:
+        """Return where to look first; afterwards one who can begin with nothing is asked at once."""
+        if self._needs_losses or number < self.initial_points:
+            return super().initial(history, number)
+        return None
 
     def propose(self, history: History, number: int) -> Row:
         """Return the adviser's advice."""
         if self._adviser is None:
             return ()
-        with quiet(self._package):
+        with quiet(self._package), one_thread():
             return self._adviser.advice(history, number, derived_seed(self.seed, self._purpose, number, bits=32))
 
 

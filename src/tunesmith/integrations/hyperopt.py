@@ -5,10 +5,12 @@ Source: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .foreign import Adviser, ForeignSettings
+from .hyperopt_spaces import is_hyperopt, translated
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class HyperOptSearch(ForeignSettings):
     config says nothing about its values. It knows one objective: of several it sees the first.
 
     Args:
+        space: What to search, added to the run's space; in HyperOpt's own words too, as early Tune had it.
         n_initial_points: So many configs are spread over the space first.
         random_state_seed: Ray Tune's word for `seed`.
         gamma: How many of the best are the good ones: gamma * sqrt(trials), at most 25.
@@ -39,6 +42,10 @@ class HyperOptSearch(ForeignSettings):
         self.same_as("seed", "random_state_seed")
         super().__post_init__()
         self.check_range("gamma", least=0, most=1)
+
+    def own_space(self) -> Mapping[str, Any]:
+        """Return what is to be searched beside the run's space; `hp.uniform` and the like in Tunesmith's words."""
+        return super().own_space() if not is_hyperopt(self.space) else translated(self.space)
 
     def adviser(self, space: PlainSpace) -> Adviser:
         """Return who is asked."""

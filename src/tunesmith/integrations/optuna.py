@@ -8,6 +8,7 @@ Source: Akiba et al. 2019, "Optuna: A Next-generation Hyperparameter Optimizatio
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -32,7 +33,8 @@ class OptunaSearch(DialogueSettings):
     """Any sampler of Optuna: `searcher=tune.OptunaSearch(sampler=optuna.samplers.CmaEsSampler())`.
 
     Needs `pip install 'tunesmith[optuna]'`; some samplers need more (cmaes, torch). Pending trials are running ones of
-    the study, failed trials failed ones, and with several objectives it has as many directions, all to be minimised.
+    the study, failed trials failed ones, and with several objectives it has as many directions, all to be minimised;
+    a sampler that cannot do with several sees the first.
 
     Args:
         sampler: An object of `optuna.samplers`; None: TPE, as Optuna would choose it. It is copied, and seeded anew.
@@ -43,6 +45,7 @@ class OptunaSearch(DialogueSettings):
 
     module: ClassVar[str] = "optuna"
     extra: ClassVar[str] = "optuna"
+    needs_losses: ClassVar[bool] = False
 
     def bound_to(self, space: Space, num_samples: int, seed: int) -> Searcher:
         """Return the searcher for a space; see `DialogueSettings.bound_to`."""
@@ -74,7 +77,20 @@ class _Study(Partner):
         self._parameters = [(known, _distribution(self._optuna, known)) for known in ranges(encoding)]
         is_conditional = any(parameter.is_conditional for parameter in encoding.parameters)
         sampler = settings.sampler or self._optuna.samplers.TPESampler(group=is_conditional)
-        self._study = self._optuna.create_study(sampler=reseeded(sampler, seed), directions=["minimize"] * objectives)
+        for self._count in sorted({objectives, 1}, reverse=True):
+            self._study = self._new_study(reseeded(sampler, seed))
+            if self._count == 1 or self._answers():
+                break
+        self._study = self._new_study(reseeded(sampler, seed))
+
+    def _new_study(self, sampler: Any) -> Any:
+        return self._optuna.create_study(sampler=sampler, directions=["minimize"] * self._count)
+
+    def _answers(self) -> bool:
+        """Whether the sampler can do with so many objectives."""
+        with contextlib.suppress(ValueError):
+            return bool(self.ask(0))
+        return False
 
     def ask(self, number: int) -> tuple[Any, list[float]]:
         trial, row = self._study.ask(), list[float]()
@@ -85,7 +101,7 @@ class _Study(Partner):
         return trial, row
 
     def tell(self, token: Any, losses: Sequence[float]) -> None:
-        self._study.tell(token, list(losses))
+        self._study.tell(token, list(losses[: self._count]))
 
     def forget(self, token: Any) -> None:
         self._study.tell(token, state=self._optuna.trial.TrialState.FAIL)
@@ -94,7 +110,7 @@ class _Study(Partner):
         there = [(*pair, where) for pair, where in zip(self._parameters, row, strict=True) if where == where]
         trial = self._optuna.trial.create_trial(
             state=self._optuna.trial.TrialState[state],
-            values=losses,
+            values=None if losses is None else list(losses[: self._count]),
             params={known.name: known.value(where) for known, _, where in there},
             distributions={known.name: distribution for known, distribution, _ in there},
         )
