@@ -171,3 +171,12 @@ def test_a_space_may_be_given_where_a_dict_is():
     assert Space.of(space) is space
     assert Space.of(None).parameters == {}
     assert Space.of({"a": choice([1])}).parameters == {"a": choice([1])}
+
+
+def test_a_sample_is_a_config_with_the_real_objects_in_it():
+    space = Space({"x": uniform(0, 1), "kind": choice([Adam]), "g": grid_search([1, 2])}, require=[lambda c: c.x > 0.5])
+    samples = [space.sample(number, seed=3) for number in range(20)]
+
+    assert all(sample["x"] > 0.5 and sample["kind"] is Adam for sample in samples)
+    assert {sample["g"] for sample in samples} == {1, 2}
+    assert space.sample(7, seed=3) == samples[7] != space.sample(7, seed=4)

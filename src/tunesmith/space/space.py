@@ -102,6 +102,16 @@ class Space:
         """Return what to show a person for an object; the id itself when this space does not have it."""
         return label(self.objects[identifier]) if identifier in self.objects else identifier
 
+    def sample(self, number: int = 0, *, seed: int = 0) -> dict[str, Any]:
+        """Return a random config, to look at or to try a function with; each number and seed has its own.
+
+        Raises:
+            SpaceError: A lambda of the space failed, or its constraints let hardly anything through.
+        """
+        from .encoding import Encoding  # which is made of spaces
+
+        return self.resolve(Encoding(self).completed(seed=seed, number=number))
+
     @property
     def size(self) -> float:
         """How many distinct configs there are; inf where a number is of a continuum, or a lambda may say anything.
