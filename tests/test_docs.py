@@ -31,6 +31,7 @@ PAGES = [
     "docs/pbt.md",
     "docs/checkpoints.md",
     "docs/schedulers.md",
+    "docs/spaces.md",
     "docs/command_lines.md",
 ]
 
