@@ -26,7 +26,7 @@ from .earlier.sources import earlier_trials
 from .errors import ConfigError
 from .places import DEFAULT_STORAGE, Place, place_for
 from .searchers.edited import wanted_now
-from .searchers.settings import SearcherSettings
+from .searchers.settings import SearcherSettings, searched_space
 from .session import _new_journal, _past
 from .space.edits import description
 from .space.space import Space
@@ -100,7 +100,7 @@ class Optimizer:
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         warm_from: Any = None,
     ) -> None:
-        self._space = Space.of(space)
+        self._space = searched_space(space, searcher)
         chosen = _unused(_scheduler(scheduler))
         self._objectives = _objectives(VALUE if metric is None else metric, mode, chosen)
         samples = arguments.sample_count(num_samples)
