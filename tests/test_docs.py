@@ -33,6 +33,8 @@ PAGES = [
     "docs/schedulers.md",
     "docs/spaces.md",
     "docs/command_lines.md",
+    "docs/warm_start.md",
+    "docs/changing_the_space.md",
 ]
 
 
