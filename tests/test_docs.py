@@ -26,6 +26,8 @@ PAGES = [
     "docs/tutorial.md",
     "docs/from_ray_tune.md",
     "docs/own_scheduler.md",
+    "docs/own_searcher.md",
+    "docs/ask_and_tell.md",
     "docs/simulate.md",
     "docs/objectives_and_racing.md",
     "docs/pbt.md",
