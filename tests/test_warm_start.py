@@ -74,6 +74,21 @@ def test_a_source_that_comes_with_a_later_session_is_taken_then(tmp_path, old):
     assert 0.75 in [pytest.approx(x) for x in tried]
 
 
+def test_a_session_with_another_metric_takes_the_source_anew(tmp_path):
+    def both(config):
+        tune.report({"loss": config["x"], "accuracy": config["x"]})
+
+    given = {**COMMON, "space": SPACE, "searcher": "tpe", "storage_path": tmp_path}
+    first = tune.run(both, num_samples=10, name="old", **given)
+    tune.run(both, num_samples=2, name="new", warm_from=first, **given)
+    other = {**given, "metric": "accuracy", "mode": "max"}
+
+    results = tune.run(both, num_samples=4, name="new", warm_from=first, **other)
+
+    assert [event.objectives for event in earlier(tmp_path, "new")] == [(("loss", "min"),), (("accuracy", "max"),)]
+    assert results[2].config["x"] == pytest.approx(max(trial.config["x"] for trial in first))
+
+
 def test_earlier_trials_go_along_with_a_space_that_is_changed(tmp_path, old):
     run(tmp_path, "new", 3, warm_from=old)
 

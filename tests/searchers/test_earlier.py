@@ -18,7 +18,8 @@ SPACE = {"x": tune.uniform(0, 1), "y": tune.uniform(0, 1)}
 
 
 def event(configs, losses, source="old"):
-    return EarlierTrials(at=0.0, source=source, configs=tuple(configs), losses=tuple((float(loss),) for loss in losses))
+    losses = tuple((float(loss),) for loss in losses)
+    return EarlierTrials(at=0.0, source=source, configs=tuple(configs), losses=losses, objectives=(("loss", "min"),))
 
 
 def line_of_trials(count):
@@ -180,11 +181,27 @@ def test_every_fourth_proposal_goes_by_own_results_alone():
     assert (len(own.losses), own.stamp == history.stamp) == (10, False)
 
 
+def test_losses_of_another_metric_are_left():
+    hand = Told(SPACE, settings=TPESearcher(), metric="loss", mode="max")
+    hand.tell(line_of_trials(10))
+
+    assert hand.searcher.history().earlier == 0
+
+
+def test_more_sources_than_points_that_count_have_one_each():
+    hand = Told(SPACE, settings=TPESearcher())
+    for number in range(120):
+        hand.tell(event([{"x": 0.5, "y": 0.5}, {"x": 0.25, "y": 0.5}], [0, 1], str(number)))
+
+    assert hand.searcher.history().earlier == 120
+
+
 def test_several_objectives_are_mapped_each_on_its_own():
     hand = Told(SPACE, settings=TPESearcher(), more=[("size", "max")])
     configs = [{"x": x, "y": 0.5} for x in (0.1, 0.5, 0.9)]
     losses = ((1.0, 30.0), (2.0, 20.0), (3.0, 10.0))
-    hand.tell(EarlierTrials(at=0.0, source="old", configs=tuple(configs), losses=losses))
+    objectives = (("loss", "min"), ("size", "max"))
+    hand.tell(EarlierTrials(at=0.0, source="old", configs=tuple(configs), losses=losses, objectives=objectives))
 
     history = hand.searcher.history()
 
