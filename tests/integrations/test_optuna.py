@@ -136,15 +136,10 @@ def test_with_two_objectives_it_comes_nearer_to_the_front_than_chance(make):
 
 
 def test_a_sampler_for_one_objective_sees_the_first_of_several():
-    study = _Study(tune.OptunaSearch(sampler=_OneOnly()), Encoding(Space({"x": tune.uniform(0, 1)})), 0, 2)
+    pytest.importorskip("cmaes")
+    settings = tune.OptunaSearch(sampler=samplers.CmaEsSampler())
+    study = _Study(settings, Encoding(Space({"x": tune.uniform(0, 1)})), 0, 2)
 
     study.inform([0.3], [1.0, 2.0])
 
     assert study._study.trials[0].values == [1.0]
-
-
-class _OneOnly(samplers.RandomSampler):
-    def sample_independent(self, study, trial, param_name, param_distribution):
-        if len(study.directions) > 1:
-            raise ValueError("one objective only")
-        return super().sample_independent(study, trial, param_name, param_distribution)

@@ -19,13 +19,14 @@ from typing import TYPE_CHECKING, Any
 from ..core.events import SessionOpened, Suggested, TrialCompleted, TrialExploited, TrialFailed, TrialStopped
 from ..core.policy import Searcher
 from ..core.seeds import derived_seed
+from ..errors import ConfigError
 from ..searchers.history import History
 from ..searchers.learning import LearningSearcher
 from ..space.placing import placed
 from ..space.space import Space
 from ..space.versions import own_part
 from ..threads import one_thread
-from .foreign import ForeignSettings, quiet
+from .foreign import AdvisedSearcher, Adviser, ForeignSettings, quiet
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -59,6 +60,28 @@ class Partner(ABC):
 
     def forget(self, token: Any) -> None:  # noqa: B027  most need not know
         """Learn that its proposal was not tried, or came to no end."""
+
+    def inform_of(self, row: Row, state: str) -> None:
+        """Take in a trial without losses: "FAIL" or "RUNNING". Only where a dialogue is not needed."""
+        raise NotImplementedError(f"{type(self).__name__} remembers; see DialogueSettings.remembers")
+
+
+class Retold(Adviser):
+    """A partner who needs no dialogue: for each question a new one is told of all trials, by their numbers."""
+
+    def __init__(self, settings: DialogueSettings, space: PlainSpace) -> None:
+        self._settings, self._space = settings, space
+
+    def advice(self, history: History, number: int, seed: int) -> Row:
+        """Return where to look with trial `number`."""
+        partner = self._settings.partner(self._space, seed, history.total, history.objectives.shape[1])
+        for index in history.trials.argsort().tolist():
+            partner.inform(history.points[index], history.objectives[index].tolist())
+        for row in history.failed:
+            partner.inform_of(row, "FAIL")
+        for row in history.pending:
+            partner.inform_of(row, "RUNNING")
+        return partner.ask(number)[1]
 
 
 @dataclass(frozen=True)
@@ -248,13 +271,33 @@ class DialogueSettings(ForeignSettings, ABC):
             ConfigError: There are more points than trials, or the settings do not fit the package or the space.
             SpaceError: A point does not lie in the space, or a lambda of it fails for the first config.
         """
+        total = None if num_samples < 0 else num_samples
         with quiet(self.module):
             self.package()
-        searcher = DialogueSearcher(self, space, None if num_samples < 0 else num_samples, seed)
+            remembers = self.remembers
+        searcher = DialogueSearcher(self, space, total, seed)
         if searcher.encoding.width:
+            self._try(PlainSpace(searcher.encoding), total)
+        return searcher if remembers else AdvisedSearcher(self, space, total, seed)
+
+    def _try(self, space: PlainSpace, total: int | None) -> None:
+        """Say at once what the optimizer says to the space."""
+        try:
             with quiet(self.module):
-                self.partner(PlainSpace(searcher.encoding), 0, searcher.total, 1)  # says at once what does not fit
-        return searcher
+                self.partner(space, 0, total, 1).ask(0)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"{self._name} does not fit the space: {error}") from error
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the optimizer's state is more than what it was told; else it is asked anew each time."""
+        return True
+
+    def adviser(self, space: PlainSpace) -> Adviser:
+        """Return who is asked, where nothing is to be remembered."""
+        return Retold(self, space)
 
     @abstractmethod
     def partner(self, space: PlainSpace, seed: int, total: int | None, objectives: int) -> Partner:

@@ -54,6 +54,8 @@ class ForeignSettings(LearningSettings, ABC):
     """What is imported of the package."""
     extra: ClassVar[str]
     """The pip extra, which is the name of the adapter's file too."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What else must be there to be imported."""
     needs_losses: ClassVar[bool] = True
     """Whether it cannot be asked before there are two losses."""
 
@@ -84,7 +86,8 @@ class ForeignSettings(LearningSettings, ABC):
         Raises:
             MissingExtra: It is not installed.
         """
-        return require(self.module, feature=self._name, extra=self.extra)
+        *_, package = [require(name, feature=self._name, extra=self.extra) for name in (*self.needs, self.module)]
+        return package
 
     def own_space(self) -> Mapping[str, Any]:
         """Return what is to be searched beside the run's space, in Tunesmith's words."""
@@ -160,19 +163,25 @@ class AdvisedSearcher(LearningSearcher):
 
 
 def observations(history: History, *, with_pending: bool) -> tuple[FloatArray, FloatArray]:
-    """Return rows and losses for who knows of neither failures nor pending trials.
+    """Return rows, shape (n, d), and losses, shape (n,), for who knows of neither failures nor pending trials.
 
     A failed trial is as bad as the worst one. A pending one, if wanted, is as good as the mean: who proposes the next
     one has no reason to look there again (Ginsbourger et al. 2010, "Kriging is well-suited to parallelize
     optimization": the constant liar).
     """
+    rows, losses = all_observations(history, with_pending=with_pending)
+    return rows, losses[:, 0]
+
+
+def all_observations(history: History, *, with_pending: bool) -> tuple[FloatArray, FloatArray]:
+    """Return the same with the losses of all m objectives, shape (n, m)."""
     import numpy as np
 
-    rows = [history.points, history.failed]
-    losses = [history.losses, np.full(len(history.failed), history.losses.max())]
+    rows, losses = [history.points, history.failed], [history.objectives]
+    losses.append(np.tile(history.objectives.max(axis=0), (len(history.failed), 1)))
     if with_pending:
         rows.append(history.pending)
-        losses.append(np.full(len(history.pending), history.losses.mean()))
+        losses.append(np.tile(history.objectives.mean(axis=0), (len(history.pending), 1)))
     return np.concatenate(rows), np.concatenate(losses)
 
 
