@@ -382,3 +382,9 @@ def seconds(found, uniforms):
     began = time.perf_counter()
     found.allowed(found.from_unit(uniforms))
     return time.perf_counter() - began
+
+
+def test_the_size_may_be_beyond_every_float():
+    spec = {"order": tune.permutation(list(range(200))), "a": tune.boolean(), "b": tune.when("a", True, then=1)}
+
+    assert encoding(spec).size == 2 * math.factorial(200)

@@ -9,6 +9,7 @@ from tunesmith.space.domains import choice, grid_search, loguniform, qrandint, r
 from tunesmith.space.functions import DOMAIN_FUNCTIONS
 from tunesmith.space.json_spec import domains_from_json
 from tunesmith.space.space import Space
+from tunesmith.space.variants import Variants
 
 
 def test_dicts_that_name_a_domain_become_it_at_any_depth():
@@ -87,3 +88,14 @@ def test_yamls_numbers_without_a_point_are_explained():
     spec = domains_from_json(yaml.safe_load("lr: {loguniform: [1e-4, 0.1]}"))
     with pytest.raises(SpaceError, match=r"space\['lr'\]: .*In YAML, write 1\.0e-4 and not 1e-4"):
         Space(spec)
+
+
+def test_conditions_and_priors_are_written_with_keywords():
+    text = """{
+        "optimizer": {"choice": {"categories": ["sgd", "adam"], "prior": "adam"}},
+        "momentum": {"when": {"parent": "optimizer", "value": "sgd", "then": {"uniform": [0, 1]}, "otherwise": 0}},
+        "lr": {"loguniform": {"lower": 1e-5, "upper": 0.1, "prior": 0.001}}
+    }"""
+    config = Variants(Space(domains_from_json(json.loads(text)))).config(0)
+
+    assert config == {"optimizer": "adam", "momentum": 0, "lr": 0.001}

@@ -73,7 +73,8 @@ class Tested:
         assert self.leveled is not None, "asked for such only"
         if not self.table:
             quantiles = level_quantiles(self.leveled)[:, None]
-            self.table.extend(self.test.passes(self.value_of(quantile)) for quantile in quantiles)
+            # All at once, for another thread may be asking too.
+            self.table[:] = [self.test.passes(self.value_of(quantile)) for quantile in quantiles]
         return np.array(self.table, dtype=bool)
 
 

@@ -83,7 +83,8 @@ def values_at(domain: Number, quantiles: FloatArray) -> FloatArray:
     fractions = inside if bend is None else bend.all_at(inside)
     if levels(domain):
         return _nth(domain, _indices(domain, fractions))
-    return np.asarray(np.minimum(_values(domain, fractions), math.nextafter(domain.high, -math.inf)))
+    highest = math.nextafter(domain.high, -math.inf)
+    return np.asarray(np.minimum(np.maximum(_values(domain, fractions), domain.low), highest))
 
 
 def indices_at(domain: Float | Integer, quantiles: FloatArray) -> FloatArray:

@@ -53,7 +53,7 @@ def _total(encoding: Encoding, counts: list[float]) -> float:
     others = [index for index in range(encoding.width) if index not in deciding and counts[index] > 1]
     there = np.array([encoding.present(encoding.parameters[index], rows) for index in others]).reshape(-1, len(rows))
     patterns, repeats = np.unique(there, axis=1, return_counts=True)
-    total = 0.0
+    total: float = 0
     for pattern, repeat in zip(patterns.T, repeats.tolist(), strict=True):
         total += repeat * math.prod(counts[index] for index, is_there in zip(others, pattern, strict=True) if is_there)
     return total

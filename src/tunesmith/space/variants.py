@@ -22,6 +22,8 @@ from .tree import Fields, Node, Options
 ENDLESS = -1
 MOST_GRID_POINTS = 1_000_000
 """So many are held against constraints, once."""
+MOST_POINTS = 10_000
+"""So many of the trials that points make are looked at for repetitions, once."""
 
 
 class Variants:
@@ -139,7 +141,8 @@ class Variants:
     @cached_property
     def repeated_points(self) -> int:
         """How many of the points to evaluate that say all of a config say the same as one before."""
-        given = [repr(self.config(number)) for number in range(self.fixed_trials) if self.is_given(number)]
+        numbers = range(min(self.fixed_trials, MOST_POINTS))
+        given = [repr(self.config(number)) for number in numbers if self.is_given(number)]
         return len(given) - len(set(given))
 
     def _allowed(self, point: Point) -> Sequence[int]:
