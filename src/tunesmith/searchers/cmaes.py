@@ -16,7 +16,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..core.events import Event, SessionOpened
+from ..core.events import EarlierTrials, Event, SessionOpened
 from ..core.seeds import derived_seed
 from ..space.domains import Normal
 from ..space.encoding import Encoding
@@ -46,6 +46,8 @@ CONVERGED = 1e-5
 """A population that is no wider than this has nothing more to say."""
 KEPT = 64
 """So many of the last distributions are remembered; results come late for the last few populations only."""
+POINTS_AFTER_EARLIER = 8
+"""With earlier experiments half as many points are spread over the space before the first population."""
 BEST_PART = 0.2
 """Of the trials that somebody else proposed, this part says where to begin."""
 LEAST_SPREAD = 0.1
@@ -116,6 +118,12 @@ class CMAES(LearningSearcher):
     def observe(self, event: Event, experiment: Experiment) -> None:
         """Learn from an event."""
         super().observe(event, experiment)
+        if type(event) is EarlierTrials and self._earlier.count:
+            # What comes of the best earlier configs here says where to begin, beside some points that are spread: a
+            # distribution that begins where earlier trials mislead it takes long to find out.
+            self.initial_points = self.initial_points or POINTS_AFTER_EARLIER
+            end = self._earlier.end(len(self._points))
+            self._first = max(self._first, end + self._earlier.fewer(self.initial_points))
         if type(event) is SessionOpened:
             if self._driver not in (None, event.searcher):
                 self._first = max(self._first, experiment.next_number)
@@ -123,7 +131,7 @@ class CMAES(LearningSearcher):
 
     def initial(self, history: History, number: int) -> Row | None:
         """Return where to look while initial points were asked for; after that nothing need be known."""
-        return super().initial(history, number) if number < self.initial_points else None
+        return super().initial(history, number) if number < max(self._first, self.initial_points) else None
 
     def propose(self, history: History, number: int) -> Row:
         """Return a draw from the distribution that the history has led to."""
@@ -150,6 +158,7 @@ class CMAES(LearningSearcher):
         """Return the distribution after all complete populations of a history."""
         import numpy as np
 
+        history = history.own()
         trials = np.concatenate([history.trials, history.failed_trials])
         order = np.argsort(trials, kind="stable")
         begun = int(np.searchsorted(trials[order], self._first))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 100
 """So many earlier trials count at most, of all sources together: a model's time goes with its points."""
-MOST_COMPARED = 200
+MOST_COMPARED = 100
 """So many of a source's trials, and of the own ones, are compared to see how well it predicts these."""
 HALF_LIFE = 25.0
 """After so many own losses half of them count, after twice as many a fifth."""
