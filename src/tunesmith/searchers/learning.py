@@ -239,6 +239,8 @@ class LearningSearcher(Searcher, ABC):
 
     def _row(self, history: History, number: int) -> FloatArray | None:
         """Return the row of a config that may be proposed; None when there is none any more."""
+        if not self.encoding.width:
+            return _as_row([])  # nothing can differ
         row: Row | None = self._earlier.first(number, len(self._points))
         if row is None:
             row = self.initial(history, number)

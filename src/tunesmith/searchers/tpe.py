@@ -92,16 +92,12 @@ class TPE(LearningSearcher):
         """Return of some configs that are drawn near good ones the one that has fewest bad ones near it."""
         import numpy as np
 
-        from .parzen import Density
-
         good, bad = self._densities(history)
         drawn = self.encoding.settled(good.draw(self.settings.n_candidates, self.random("tpe", number)))
         allowed = self.encoding.allowed(drawn)
         if allowed.any():
             drawn = drawn[allowed]
-        running = history.pending
-        liars = Density(bad.columns, running, _ones(len(running)), bad.bandwidths, 0.5) if len(running) else None
-        scores = good.log_density(drawn) - bad.log_density(drawn, liars)
+        scores = good.log_density(drawn) - bad.log_density(drawn, history.pending)
         order = scores.argsort(kind="stable")[::-1]
         if self._is_finite:
             for index in order:
@@ -165,7 +161,10 @@ def certainties(history: History) -> FloatArray:
 
     if not history.spread.any():
         return np.ones(len(history.losses))
-    return np.asarray(1 / (1 + (history.spread / max(float(history.losses.std()), 1e-300)) ** 2))
+    deviation = float(history.losses.std())
+    if not deviation:
+        return np.where(history.spread > 0, 0.5, 1.0)
+    return np.asarray(1 / (1 + np.minimum(history.spread / deviation, 1e6) ** 2))
 
 
 def evenly(indices: NDArray[np.int_] | Sequence[int], count: int) -> NDArray[np.int_]:

@@ -58,7 +58,7 @@ def _specs() -> dict[str, dict[str, object]]:
             "size": ordinal(["s", "m", "l"]),
             "x": uniform(0, 1),
         },
-        "many choices": {f"gene{index}": choice(list("acgt")) for index in range(12)},
+        "many choices": {f"gene{index}": choice(list("acgt")) for index in range(9)},
         "nested": {
             "model": choice([{"name": "svm", "c": loguniform(1e-3, 1e3), "kernel": kernel}, forest, "mean"]),
             "data": {"scale": choice([True, False]), "fixed": [1, {"deep": uniform(0, 1)}]},
