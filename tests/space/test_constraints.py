@@ -114,6 +114,16 @@ def test_a_parameter_under_a_condition_is_absent_where_that_does_not_hold():
     assert all(0.5 < config.get("momentum", 0.6) < 0.9 for config in found)
 
 
+def test_a_place_leads_through_lists_and_dicts():
+    space = Space({"a": [[tune.randint(0, 9)], {"b": tune.randint(0, 9)}]})
+    space.require(lambda c: c["a/0/0"] < c["a/1/b"])
+
+    assert all(config["a"][0][0] < config["a"][1]["b"] for config in configs(space, num_samples=20))
+    for wrong in ("a/0/1", "a/2/b", "a/1/c", "a/1/b/d", "b/c", "/"):
+        with pytest.raises(SpaceError, match="has no key"):
+            Variants(Space({"a": [[1], {"b": 2}]}, require=[lambda c, wrong=wrong: c[wrong] > 1]))
+
+
 def where(function):
     return f"require(lambda at test_constraints.py:{function.__code__.co_firstlineno})"
 

@@ -21,7 +21,7 @@ from .domains import Categorical, Float, Integer, Normal
 from .draws import drawn
 from .layout import Slot, layout, rule_of
 from .points import NOTHING_FIXED, Known, Point, fixed_point, prior_point
-from .quantiles import level_quantiles, levels, quantile, settled_quantiles
+from .quantiles import level_quantiles, levels, quantile
 from .resolution import NotKnownError, Resolution
 from .sizes import size
 from .space import Space
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from .constraints import Constraint
     from .presence import Rule
+    from .settling import Settling
 
     FloatArray = NDArray[np.float64]
 
@@ -209,31 +210,16 @@ class Encoding:
 
         A coordinate that is there and was nan becomes the middle, or the first of several values.
         """
-        import numpy as np
-
-        settled = np.array(rows, dtype=float)
-        settled[:, self._plain] = _inside(settled[:, self._plain], 0.5, 1.0)
-        for index, slot in self._special:
-            parameter = self.parameters[index]
-            if isinstance(slot.node, Composed):
-                if slot.part:
-                    continue  # done with the first part
-                columns: Any = slice(index, index + slot.width)
-                column = slot.node.domain.settled(_inside(settled[:, columns], 0.5, 1.0))
-            elif parameter.domain is None:
-                columns, column = index, np.rint(_inside(settled[:, index], 0.0, parameter.options - 1))
-            else:
-                columns, column = index, settled_quantiles(parameter.domain, _inside(settled[:, index], 0.5, 1.0))
-            settled[:, columns] = column
-            if parameter.is_conditional:
-                settled[~self.present(parameter, settled), columns] = np.nan
+        settled = self._settling.settled(rows)
+        for index, parameter in self._conditional:
+            settled[~self.present(parameter, settled), index] = math.nan
         return settled
 
     def present(self, parameter: Parameter, rows: FloatArray) -> NDArray[np.bool_]:
         """Return for each row whether the parameter is part of the config; those before it must be settled."""
         import numpy as np
 
-        there = np.ones(len(rows), dtype=bool)
+        there: NDArray[np.bool_] = np.ones(len(rows), dtype=bool)
         for index, option in parameter.conditions:
             there &= rows[:, index] == option
         for rule in parameter.rules:
@@ -260,10 +246,9 @@ class Encoding:
         return allowed
 
     def every(self) -> FloatArray:
-        """Return all rows of a finite space that hold its constraints, in a fixed order."""
+        """Return all rows of a finite space that hold its constraints, in a fixed order; an array to read only."""
         assert self.size < math.inf, "only a finite space can be listed"
-        rows = self.listed(range(self.width))
-        return rows[self.allowed(rows)]
+        return self._every
 
     def listed(self, chosen: Collection[int]) -> FloatArray:
         """Return all combinations of what some coordinates may be, nan where nothing is and in all other columns.
@@ -302,20 +287,21 @@ class Encoding:
         return {node: rule_of(node, self.layout) for node in conditionals}
 
     @cached_property
-    def _plain(self) -> NDArray[np.int_]:
-        """The columns that are always there and of a continuum; they are done at once."""
-        import numpy as np
+    def _settling(self) -> Settling:
+        from .settling import Settling  # here, because it needs numpy
 
-        special = {index for index, _ in self._special}
-        return np.array([index for index in range(self.width) if index not in special], dtype=np.intp)
+        return Settling(self.slots)
 
     @cached_property
-    def _special(self) -> list[tuple[int, Slot]]:
-        return [
-            (index, slot)
-            for index, slot in enumerate(self.slots)
-            if isinstance(slot.node, Composed) or not _is_plain(self.parameters[index])
-        ]
+    def _conditional(self) -> list[tuple[int, Parameter]]:
+        return [(index, parameter) for index, parameter in enumerate(self.parameters) if parameter.is_conditional]
+
+    @cached_property
+    def _every(self) -> FloatArray:
+        rows = self.listed(range(self.width))
+        rows = rows[self.allowed(rows)]
+        rows.setflags(write=False)
+        return rows
 
     def _strictest(self, random: np.random.Generator) -> Constraint:
         """Return the constraint that the fewest configs hold."""
@@ -337,16 +323,3 @@ def _parameter(slot: Slot) -> Parameter:
         weights,
         is_part=isinstance(slot.node, Composed),
     )
-
-
-def _inside(coordinates: FloatArray, default: float, most: float) -> FloatArray:
-    """Return coordinates clipped to [0, most], `default` for nan. For single rows np.clip takes ten times as long."""
-    import numpy as np
-
-    return np.minimum(np.maximum(np.where(np.isnan(coordinates), default, coordinates), 0.0), most)
-
-
-def _is_plain(parameter: Parameter) -> bool:
-    """Whether it is a number of a continuum that every config has."""
-    is_stepped = parameter.domain is None or isinstance(parameter.domain, Integer) or parameter.domain.step is not None
-    return not is_stepped and not parameter.is_conditional

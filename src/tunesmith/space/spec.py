@@ -51,19 +51,18 @@ class FieldsView(Mapping[str, Any]):
 
     def _below(self, key: str) -> Any:
         """Return what a key that is a way down leads to."""
-        first, _, rest = str(key).partition("/")
-        if not rest or first not in self._node.children:
+        found: Any = self
+        parts = str(key).split("/")
+        for part in parts if len(parts) > 1 else ():
+            if isinstance(found, ListView) and part.isdecimal() and int(part) < len(found):
+                found = found[int(part)]
+            elif isinstance(found, FieldsView) and part in found._node.children:
+                found = found[part]
+            else:
+                raise self._missing(key)
+        if found is self:
             raise self._missing(key)
-        inner = self[first]
-        if isinstance(inner, ListView) and rest.partition("/")[0].isdecimal():
-            position, _, rest = rest.partition("/")
-            if int(position) < len(inner):
-                inner = inner[int(position)]
-                if not rest:
-                    return inner
-        if not isinstance(inner, FieldsView):
-            raise self._missing(key)
-        return inner[rest]
+        return found
 
     def __getattr__(self, name: str) -> Any:
         return self[name]
