@@ -37,7 +37,13 @@ class Slow(tune.Searcher):
         return [{"x": draw.random(), "kind": "b"}]
 
 
-SEARCHERS = {"random": lambda: "random", "bohb": lambda: tune.BOHBSearcher(min_points_in_model=4), "slow": Slow}
+SEARCHERS = {
+    "random": lambda: "random",
+    "bohb": lambda: tune.BOHBSearcher(min_points_in_model=4),
+    "tpe": lambda: tune.TPESearcher(n_initial_points=4),
+    "slow": Slow,
+    "wrapped": lambda: tune.GivenPoints([{"x": 0.5}], tune.Repeater(tune.ConcurrencyLimiter("random", 2), repeat=2)),
+}
 
 
 def curve(config, epoch):

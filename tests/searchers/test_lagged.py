@@ -215,3 +215,16 @@ def test_earlier_experiments_go_through():
     past = [[{"x": 0.31, "rate": 0.1, "loss": 0.0}, {"x": 0.9, "rate": 0.1, "loss": 5.0}]]
 
     assert simulated("tpe", 2, warm_from=past).trials[0].config["x"] == 0.31
+
+
+def test_replicates_are_in_step_too(tmp_path):
+    found = []
+    for cpus in (1, 3):
+        results = tune.run(
+            train, space=SPACE, metric="loss", mode="min", searcher="tpe", num_samples=6, replicates=2, deterministic=4,
+            name=str(cpus), storage_path=tmp_path, cpus=cpus, seed=5, verbose=0, reuse_workers=True,
+        )  # fmt: skip
+        found.append([trial.config for trial in results])
+
+    assert len(found[0]) == 12
+    assert found[1] == found[0]
