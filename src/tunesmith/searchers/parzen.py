@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int_]
 
-MOST_TABLED_LEVELS = 40
-"""Numbers with more levels count as a continuum: a cell is then narrower than any kernel."""
+MOST_TABLED_LEVELS = 12
+"""Numbers with more levels count as a continuum."""
+LEAST_OF_A_CELL = 0.25
+"""The kernel of a number with levels is at least so wide, as a share of a cell: now and then a neighbour is drawn."""
 NORMAL_REFERENCE = 1.06
 """The bandwidth that is best for normally distributed data is 1.06 * sigma * n**(-1 / (4 + d))."""
 LEAST_SPREAD = 0.05
@@ -54,29 +56,27 @@ class Table:
         """How many values there are."""
         return self.options or len(self.middles)
 
-    def codes(self, rows: Floats) -> Integers:
-        """Return the index of each row's value; `count` where the coordinate is nan."""
-        column = rows[:, self.column]
-        absent = np.isnan(column)
-        known = np.where(absent, 0.0, column)
-        if not self.options:
-            known = np.searchsorted(self.edges[1:-1], known)
-        return np.where(absent, self.count, known).astype(int)
+    def codes(self, column: Floats) -> Integers:
+        """Return the index of each row's value, given the rows' coordinates here; `count` where it is nan."""
+        found = column if self.options else np.searchsorted(self.edges[1:-1], column).astype(float)
+        return np.where(np.isnan(column), self.count, found).astype(int)
 
     def log_kernels(self, bandwidth: float) -> Floats:
         """Return the logarithms of all kernels at all values, shape (count + 1, count + 1): [at, of].
 
         The last ones are those of nan, which says nothing: 0.
         """
-        table = np.zeros((self.count + 1, self.count + 1))
+        count = self.count
         if self.options:
-            kernel = np.full((self.count, self.count), bandwidth)
-            np.fill_diagonal(kernel, bandwidth + (1 - bandwidth) * self.count)
-        else:
-            below = ndtr((self.edges[:, None] - self.middles) / bandwidth)
-            share = np.diff(below, axis=0) / (below[-1] - below[0])
-            kernel = share / np.diff(self.edges)[:, None]
-        table[:-1, :-1] = np.log(np.maximum(kernel, LEAST))
+            table = np.full((count + 1, count + 1), math.log(bandwidth))
+            table[np.arange(count), np.arange(count)] = math.log(bandwidth + (1 - bandwidth) * count)
+            table[-1] = table[:, -1] = 0.0
+            return table
+        table = np.zeros((count + 1, count + 1))
+        below = ndtr((self.edges[:, None] - self.middles) / bandwidth)
+        widths = self.edges[1:] - self.edges[:-1]
+        share = (below[1:] - below[:-1]) / (below[-1] - below[0]) / widths[:, None]
+        table[:-1, :-1] = np.log(np.maximum(share, LEAST))
         return table
 
 
@@ -86,11 +86,14 @@ class Columns:
     def __init__(self, encoding: Encoding) -> None:
         self.width = encoding.width
         self.tables: list[Table] = []
-        smooth = []
+        smooth, self._cells = [], np.zeros(self.width)
         for index, parameter in enumerate(encoding.parameters):
             if parameter.options:
                 self.tables.append(Table(index, parameter.options, np.empty(0), np.empty(0)))
-            elif parameter.domain is not None and 0 < parameter.levels <= MOST_TABLED_LEVELS:
+                continue
+            if parameter.levels:
+                self._cells[index] = 1 / parameter.levels
+            if parameter.domain is not None and 0 < parameter.levels <= MOST_TABLED_LEVELS:
                 middles = level_quantiles(parameter.domain)
                 edges = np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [1.0]])
                 self.tables.append(Table(index, 0, edges, middles))
@@ -116,7 +119,6 @@ class Columns:
             weights: Their weights, of any sum.
             least: No bandwidth of a number is below it.
         """
-        found = np.empty(self.width)
         there = ~np.isnan(rows)
         each = np.where(there, weights[:, None], 0.0)
         total = np.maximum(each.sum(axis=0), LEAST)
@@ -130,10 +132,11 @@ class Columns:
         mean = share * (each * known).sum(axis=0) + (1 - share) * 0.5
         off = (each * np.where(there, (rows - mean) ** 2, 0.0)).sum(axis=0)
         variance = share * off + (1 - share) * ((0.5 - mean) ** 2 + 1 / 12)
-        found[:] = np.clip(shrinking * np.sqrt(variance), least, 1.0)
+        narrowest = np.minimum(np.maximum(least, LEAST_OF_A_CELL * self._cells), 1.0)
+        found: Floats = np.minimum(np.maximum(shrinking * np.sqrt(variance), narrowest), 1.0)
         for table in self.choices:
             column = table.column
-            codes = table.codes(rows)
+            codes = table.codes(rows[:, column])
             counts = np.bincount(codes, weights=each[:, column], minlength=table.count + 1)[:-1]
             shares = share[column] * counts + (1 - share[column]) / table.count
             differ = 1 - float(shares @ shares)
@@ -159,53 +162,30 @@ class Density:
         self.prior = prior if len(rows) else 1.0
         self.weights = weights / weights.sum() * (1 - prior) if len(rows) else weights
         self._log_weights = np.log(np.maximum(self.weights, LEAST))
-        self._tables: list[tuple[Table, Floats]] = []
-        for table in columns.tables:
-            kernels = table.log_kernels(float(bandwidths[table.column]))
-            # One row of it per value: at a value it is then one copy for all kernels.
-            self._tables.append((table, np.ascontiguousarray(kernels[:, table.codes(rows)])))
-        smooth = rows[:, columns.smooth]
-        self._scale = bandwidths[columns.smooth]
-        there = ~np.isnan(smooth)
-        self._is_whole = bool(there.all())
-        centres = np.where(there, smooth, 0.0)
-        inside = ndtr((1 - centres) / self._scale) - ndtr(-centres / self._scale)
-        constant = -np.log(math.sqrt(2 * math.pi) * self._scale * inside) * there
-        self._centres = centres / self._scale * there
-        self._there = there.astype(float)
-        self._constant = constant - 0.5 * self._centres**2
+        self._kernels = _Kernels(
+            columns, rows, bandwidths, [table.log_kernels(float(bandwidths[table.column])) for table in columns.tables]
+        )
 
     def log_kernels(self, rows: Floats) -> Floats:
         """Return the logarithm of each row's kernel at some settled rows, shape (m, n)."""
-        places = rows[:, self.columns.smooth] / self._scale
-        there = ~np.isnan(places)
-        if self._is_whole and there.all():
-            found: Floats = places @ self._centres.T
-            found -= 0.5 * (places**2).sum(axis=1)[:, None]
-            found += self._constant.sum(axis=1)
-        else:
-            places = np.where(there, places, 0.0)
-            found = places @ self._centres.T + there.astype(float) @ self._constant.T
-            found -= 0.5 * (places**2) @ self._there.T
-        for table, kernels in self._tables:
-            found += kernels[table.codes(rows)]
-        return found
+        return self._kernels.at(rows)
 
-    def log_density(self, rows: Floats, more: Density | None = None) -> Floats:
+    def log_density(self, rows: Floats, more: Floats | None = None) -> Floats:
         """Return the logarithm of the density at some settled rows, shape (m,).
 
         Args:
             rows: Where.
-            more: A density whose rows are added, each with the mean weight of the rows here.
+            more: Further rows that have a kernel, each with the mean weight of the others, shape (k, d).
         """
         kernels = self.log_kernels(rows) + self._log_weights
         parts = [kernels, np.full((len(rows), 1), math.log(self.prior))]
         added = 0.0
-        if more is not None and len(more.rows):
+        if more is not None and len(more):
             # With no rows here the prior counts as one.
             mean = (1 - self.prior) / len(self.rows) if len(self.rows) else 1.0
-            parts.append(more.log_kernels(rows) + math.log(mean))
-            added = mean * len(more.rows)
+            further = _Kernels(self.columns, more, self.bandwidths, self._kernels.tables)
+            parts.append(further.at(rows) + math.log(mean))
+            added = mean * len(more)
         every = np.concatenate(parts, axis=1)
         most = every.max(axis=1)
         return np.asarray(most + np.log(np.exp(every - most[:, None]).sum(axis=1)) - math.log1p(added))
@@ -237,3 +217,42 @@ class Density:
             keeps = (uniform[:, column] >= self.bandwidths[column]) & ~np.isnan(centres[:, column])
             drawn[:, column] = np.where(keeps, centres[:, column], other)
         return drawn
+
+
+class _Kernels:
+    """The kernels of some rows, ready to be asked for."""
+
+    def __init__(self, columns: Columns, rows: Floats, bandwidths: Floats, tables: list[Floats]) -> None:
+        self._columns = columns
+        self.tables = tables
+        self._of_rows = [
+            # One row of it per value: at a value it is then one copy for all kernels.
+            kernels[:, table.codes(rows[:, table.column])]
+            for table, kernels in zip(columns.tables, tables, strict=True)
+        ]
+        smooth = rows[:, columns.smooth]
+        self._scale = bandwidths[columns.smooth]
+        there = ~np.isnan(smooth)
+        self._is_whole = bool(there.all())
+        centres = np.where(there, smooth, 0.0) / self._scale
+        inside = ndtr(1 / self._scale - centres) - ndtr(-centres)
+        self._centres = centres
+        self._there = there.astype(float)
+        self._constant = -(np.log(math.sqrt(2 * math.pi) * self._scale * inside) + 0.5 * centres**2) * there
+
+    def at(self, rows: Floats) -> Floats:
+        """Return the logarithm of each kernel at some settled rows, shape (m, n)."""
+        places = rows[:, self._columns.smooth] / self._scale
+        there = ~np.isnan(places)
+        if self._is_whole and there.all():
+            found: Floats = places @ self._centres.T
+            found -= 0.5 * (places**2).sum(axis=1)[:, None]
+            found += self._constant.sum(axis=1)
+        else:
+            # The square of the distance, term by term, over the coordinates that both have.
+            places = np.where(there, places, 0.0)
+            found = places @ self._centres.T + there.astype(float) @ self._constant.T
+            found -= 0.5 * (places**2) @ self._there.T
+        for table, kernels in zip(self._columns.tables, self._of_rows, strict=True):
+            found += kernels[table.codes(rows[:, table.column])]
+        return found
