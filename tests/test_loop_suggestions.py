@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -157,3 +160,39 @@ def test_an_executor_whose_trials_share_our_thread_or_virtual_time_asks_at_once(
 
     assert len(results) == 3
     assert {*searcher.threads} == {threading.main_thread()}
+
+
+INTERRUPTED = """
+import sys, time
+import tunesmith as tune
+
+class Endless(tune.Searcher):
+    def suggest(self, count, experiment):
+        return self.prepared(count, experiment)()
+    def prepared(self, count, experiment):
+        number = experiment.next_number
+        def configs():
+            if number == 1:
+                print("computing", flush=True)
+                while True:
+                    sum(range(1000))
+            return [{"x": number}]
+        return configs
+
+def train(config):
+    tune.report({"x": config["x"]})
+
+results = tune.run(train, searcher=Endless(), num_samples=3, cpus=1, name="e", storage_path=sys.argv[1], verbose=0)
+print(results.finished.reason, *[trial.status.value for trial in results])
+"""
+
+
+def test_ctrl_c_does_not_wait_for_a_suggestion_without_end(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-c", INTERRUPTED, str(tmp_path)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "computing\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=60)
+
+    assert (process.returncode, output) == (0, "interrupted completed\n"), errors
