@@ -98,9 +98,9 @@ ARGUMENTS = [
     ({"scheduler": "asha"}, A, "ASHAScheduler has nothing to rank trials by. Add metric= and mode= to the run."),
     ({"scheduler": "median"}, A, "MedianStoppingRule has nothing to rank trials by."),
     (
-        {"searcher": "tpe"},
+        {"searcher": "hill"},
         A,
-        "searcher='tpe': there is none of that name. There are: 'random', 'variant_generator', 'bohb'",
+        "searcher='hill': there is none of that name. There are: 'random', 'variant_generator', 'bohb'",
     ),
     ({"searcher": tune.BasicVariantGenerator}, A, "give a tune.Searcher such as tune.BOHBSearcher(), or its name."),
     # When to stop.
