@@ -100,7 +100,7 @@ ARGUMENTS = [
     (
         {"searcher": "hill"},
         A,
-        "searcher='hill': there is none of that name. There are: 'random', 'variant_generator', 'bohb'",
+        "searcher='hill': there is none of that name. There are: 'auto', 'random', ",
     ),
     ({"searcher": tune.BasicVariantGenerator}, A, "give a tune.Searcher such as tune.BOHBSearcher(), or its name."),
     # When to stop.
