@@ -71,6 +71,8 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "searchers.bohb": ("BOHBSearcher", "TuneBOHB"),
     "searchers.gp": ("GPSearcher",),
     "searchers.cmaes": ("CMAESSearcher",),
+    "searchers.evolution": ("EvolutionSearcher",),
+    "searchers.nsga2": ("NSGA2Searcher",),
     "searchers.grid": ("GridSearcher",),
     "searchers.latin_hypercube": ("LatinHypercubeSearcher",),
     "searchers.sobol": ("SobolSearcher",),

@@ -12,10 +12,12 @@ from ..errors import ConfigError
 from .auto import AutoSearcher
 from .bohb import BOHBSearcher
 from .cmaes import CMAESSearcher
+from .evolution import EvolutionSearcher
 from .gp import GPSearcher
 from .grid import GridSearcher
 from .latin_hypercube import LatinHypercubeSearcher
 from .learning import LearningSettings
+from .nsga2 import NSGA2Searcher
 from .settings import SearcherSettings
 from .sobol import SobolSearcher
 from .tpe import TPESearcher
@@ -30,6 +32,8 @@ _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]]
     "sobol": SobolSearcher,
     "lhs": LatinHypercubeSearcher,
     "grid": GridSearcher,
+    "nsga2": NSGA2Searcher,
+    "evolution": EvolutionSearcher,
     "cmaes": CMAESSearcher,
     "gp": GPSearcher,
 }
