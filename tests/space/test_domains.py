@@ -5,10 +5,12 @@ import numpy as np
 import pytest
 
 from tunesmith.space.domains import (
+    boolean,
     choice,
     grid_search,
     lograndint,
     loguniform,
+    ordinal,
     qlograndint,
     qloguniform,
     qrandint,
@@ -23,7 +25,10 @@ from tunesmith.space.domains import (
 EVERY = [
     uniform(-2, 3), quniform(0, 1, 0.1), loguniform(1e-4, 1), qloguniform(0.1, 10, 0.1), randint(-3, 4),
     qrandint(3, 12, 3), qrandint(1, 4), lograndint(1, 100), qlograndint(8, 256, 8), randn(5, 2), qrandn(0, 1, 0.25),
-    choice(["a", 1, None]), grid_search([1, 2]),
+    uniform(-2, 3, prior=1), loguniform(1e-4, 1, prior=1e-4), quniform(0, 1, 0.1, prior=0.3), randint(-3, 4, prior=3),
+    lograndint(1, 100, prior=7), qlograndint(8, 256, 8, prior=64),
+    choice(["a", 1, None]), choice(["a", 1, None], prior="a"), ordinal([3, 1, 2], prior=2), boolean(prior=True),
+    grid_search([1, 2]),
 ]  # fmt: skip
 LOWEST, HIGHEST = 2.0**-53, 1 - 2.0**-53
 
@@ -39,7 +44,7 @@ def test_the_repr_is_how_the_domain_is_written(domain):
     assert eval(repr(domain)) == domain  # noqa: S307  # our own text
 
 
-@pytest.mark.parametrize("domain", EVERY[:-2], ids=repr)
+@pytest.mark.parametrize("domain", [domain for domain in EVERY if hasattr(domain, "step")], ids=repr)
 def test_at_grows_with_the_quantile(domain):
     values = [domain.at((i + 0.5) / 1000) for i in range(1000)]
     assert values == sorted(values)
@@ -142,3 +147,16 @@ def test_a_lambda_is_shown_by_where_it_stands():
 
 def test_long_choices_are_cut_in_the_middle():
     assert repr(choice(range(1000))) == "choice([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, ... 999])"
+
+
+def test_a_boolean_is_a_choice_of_false_and_true():
+    assert boolean() == choice([False, True])
+
+
+def test_an_ordinal_gives_each_value_its_share_and_more_to_those_around_its_prior():
+    even = [ordinal(["s", "m", "l", "xl"]).at((i + 0.5) / 1000) for i in range(1000)]
+    assert {value: even.count(value) for value in even} == {"s": 250, "m": 250, "l": 250, "xl": 250}
+    assert even == sorted(even, key=["s", "m", "l", "xl"].index)
+
+    bent = [ordinal(list(range(8)), prior=2).at((i + 0.5) / 1000) for i in range(1000)]
+    assert bent.count(2) > bent.count(1) > bent.count(0) > bent.count(7) > 50

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tunesmith.errors import ConfigError
-from tunesmith.space.domains import choice, grid_search, loguniform, randint, randn, uniform
+from tunesmith.space.domains import choice, grid_search, lograndint, loguniform, quniform, randint, randn, uniform
 from tunesmith.space.space import Space
 from tunesmith.space.variants import Variants
 
@@ -91,6 +91,19 @@ def test_another_parameter_leaves_the_draws_of_the_others_as_they_were():
 def test_seeds_give_different_configs():
     spec = {"a": uniform(0, 1)}
     assert len({configs(spec, seed=seed)[0]["a"] for seed in range(50)}) == 50
+
+
+def test_a_seed_draws_what_it_drew_in_earlier_versions():
+    spec = {
+        "a": uniform(0, 1), "b": randint(0, 1000), "c": choice(["x", "y", {"z": lograndint(1, 1000)}]),
+        "d": [quniform(0, 1, 0.1)],
+    }  # fmt: skip
+    assert configs(spec, num_samples=4, seed=1) == [
+        {"a": 0.002435169054831099, "b": 265, "c": "x", "d": [0.4]},
+        {"a": 0.9012493067162201, "b": 236, "c": {"z": 978}, "d": [0.9]},
+        {"a": 0.3463278223047136, "b": 986, "c": "y", "d": [0.4]},
+        {"a": 0.002617095746539566, "b": 13, "c": {"z": 513}, "d": [1.0]},
+    ]
 
 
 PROGRAM = """
