@@ -221,6 +221,10 @@ CASES = {
         {"optimizer": OPTIMIZER, "m": tune.when("optimizer", "sdg", then=1)},
         "space['m']: when('optimizer', ...): it is never 'sdg'. Did you mean 'sgd'?",
     ),
+    "a list that is itself a value": (
+        {"a": tune.choice([[1, 2], [3]]), "m": tune.when("a", [3], then=1)},
+        "it is never 3. A list is one of several values; if the list itself is meant, write [[3]].",
+    ),
     "one of the values is unknown": (
         {"n": tune.randint(0, 3), "m": tune.when("n", [1, 7], then=1)},
         "it is never 7. It is one of randint(0, 3).",

@@ -268,7 +268,7 @@ class Simplex:
     def check(self) -> None:
         """Raise SpaceError when there is nothing to draw from."""
         if isinstance(self.names, int):
-            if self.names < 1:
+            if self.names < 1 or type(self.names) is bool:
                 raise SpaceError(f"{self}: {self.names} proportions cannot sum to 1. Give at least 1.")
             return
         check_values("simplex", self.names)

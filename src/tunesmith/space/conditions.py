@@ -79,7 +79,7 @@ def _alternatives(node: Conditional, root: Fields) -> set[Conditional]:
             found.append((*atoms, *passed))
     for index, value in enumerate(test.values):
         if index not in matched:
-            problem = _never(value, [leaf for _, leaf in ends])
+            problem = _never(value, test, [leaf for _, leaf in ends])
             raise SpaceError(f"{node.path}: when({test.parent!r}, ...): {problem}")
     if not found:
         raise SpaceError(f"{node.path}: its condition never holds: no value of {test}.")
@@ -211,14 +211,16 @@ def _unknown(root: Fields, parts: list[str]) -> str:
     return f"the space has no parameter {place!r}. {hint}"
 
 
-def _never(value: Any, leaves: list[Node]) -> str:
+def _never(value: Any, test: Test, leaves: list[Node]) -> str:
     """Return what is wrong with a value that a parent never has."""
     from difflib import get_close_matches  # here, because only mistakes need it
 
-    values = [leaf.value for leaf in leaves if isinstance(leaf, Constant | Object)]
+    values = [_plain(leaf) for leaf in leaves if isinstance(leaf, Constant | Object | Fields)]
     domains = [str(leaf.domain) for leaf in leaves if isinstance(leaf, Draw | Composed)]
     near = get_close_matches(str(value), list(map(str, values)), n=1)
     hint = f"Did you mean {near[0]!r}?" if near else f"It is one of {', '.join([*map(label, values), *domains])}."
-    if is_lambda(value):
+    if list(test.values) in values:
+        hint = f"A list is one of several values; if the list itself is meant, write [{label(list(test.values))}]."
+    elif is_lambda(value):
         hint = "Give a single function, not a list of them."
     return f"it is never {label(value)}. {hint}"

@@ -44,6 +44,8 @@ class Space:
         self._objects = compiler.objects
         self.objects: dict[str, Any] = {node.identifier: node.value for node in compiler.objects}
         """id -> object, for what JSON cannot hold."""
+        self._gone: dict[str, str] = {}
+        """id -> label, of objects that only earlier versions of the space have."""
         self.parameters: dict[str, Domain | Composite] = compiler.parameters
         """Path in a config (`"model/depth"`) -> domain, for all that may differ between trials.
 
@@ -79,12 +81,13 @@ class Space:
         return self
 
     def resolve(self, config: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a copy of a journaled config with the real objects in it.
+        """Return a copy of a journaled config with the real objects in it; with labels for those of earlier versions.
 
         Raises:
-            SpaceError: An object that this space does not have.
+            SpaceError: An object that this space never had.
         """
-        return {key: resolve_objects(value, self.objects) for key, value in config.items()}
+        objects = {**self._gone, **self.objects} if self._gone else self.objects
+        return {key: resolve_objects(value, objects) for key, value in config.items()}
 
     def keep_identifiers(self, known: Mapping[str, str]) -> None:
         """Let objects go by the identifiers that configs of earlier versions of the space have for them.
@@ -97,6 +100,7 @@ class Space:
         for node, identifier in zip(self._objects, identifiers(self._objects, known), strict=True):
             object.__setattr__(node, "identifier", identifier)
         self.objects = {node.identifier: node.value for node in self._objects}
+        self._gone = {identifier: text for identifier, text in known.items() if identifier not in self.objects}
 
     def object_label(self, identifier: str) -> str:
         """Return what to show a person for an object; the id itself when this space does not have it."""
@@ -116,7 +120,7 @@ class Space:
     def size(self) -> float:
         """How many distinct configs there are; inf where a number is of a continuum, or a lambda may say anything.
 
-        With constraints it is a bound, if the space is too large to be gone through.
+        With constraints, or conditions on numbers, it is a bound if the space is too large to be gone through.
         """
         from .encoding import Encoding  # which is made of spaces
 
@@ -163,13 +167,13 @@ def identifiers(nodes: Sequence[Object], known: Mapping[str, str]) -> list[str]:
             stem = _stem(node.path.name)
             same = (one for one, text in known.items() if text == label(node.value) and _stem(one) == stem)
             new = (f"{node.path.name}~{count}" for count in range(2, 3 + len(known) + len(nodes)))
-            free = (one for one in (*same, *(one for one in new if one not in known)) if one not in found)
-            found[index] = next(free)
+            candidates = (*same, *(one for one in (node.path.name, *new) if one not in known))
+            found[index] = next(one for one in candidates if one not in found)
     return found
 
 
 def _means(known: str | None, value: Any) -> bool:
-    return known is None or " at 0x" in known or known == label(value)
+    return known is not None and (" at 0x" in known or known == label(value))
 
 
 def _stem(name: str) -> str:
