@@ -424,6 +424,22 @@ def test_nothing_for_now_is_none_until_more_is_told():
     assert opt.ask().config == {"x": 1}
 
 
+def test_the_order_of_telling_makes_no_difference_when_it_is_deterministic():
+    found = []
+    for chosen in (0, -1):
+        opt = tune.Optimizer(SPACE, num_samples=20, deterministic=3, seed=1)
+        asked = []
+        while opt.finished is None:
+            while (trial := opt.ask()) is not None:
+                asked.append(trial)
+            trial = asked.pop(chosen)
+            opt.tell(trial, loss_of(trial.config))
+        found.append([trial.config for trial in opt.trials])
+
+    assert found[0] == found[1]
+    assert len(found[0]) == 20
+
+
 def test_earlier_experiments_warm_it():
     past = [{"x": 0.31, "kind": "a", "value": 0.0}, {"x": 0.9, "kind": "b", "value": 5.0}]
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from . import __version__, arguments
 from .analysis.results import Results
-from .api import _objectives, _resume_words, _scheduler, _searcher, _sources, _unused
+from .api import _objectives, _resume_words, _scheduler, _searcher, _sources, _unused, _window
 from .asking import AskedSession, failure_of
 from .core.engine import Core, Limits, fold
 from .core.events import Event, ExperimentCreated, Node, SessionOpened
@@ -26,7 +26,9 @@ from .earlier.sources import earlier_trials, known_sources
 from .errors import ConfigError
 from .places import DEFAULT_STORAGE, Place, place_for
 from .searchers.edited import wanted_now
+from .searchers.lagged import in_step
 from .searchers.settings import SearcherSettings, searched_space
+from .searchers.wrapped import name_of_searcher
 from .session import _new_journal, _past
 from .space.edits import description
 from .space.space import Space
@@ -71,6 +73,8 @@ class Optimizer:
         searcher: As in `tune.run`. Default: the tree-structured Parzen estimator.
         scheduler: Says, of what `tell(..., step=...)` tells, which trials are to go on.
         num_samples: How many trials; -1 without end.
+        deterministic: Ask for the same trials in whatever order they are told of: as in `tune.run`, with at most 8 that
+            are not told of.
         seed: Makes it reproducible.
         name: The experiment's name, and its folder's.
         storage_path: The folder of all experiments.
@@ -93,6 +97,7 @@ class Optimizer:
         searcher: Searcher | SearcherSettings | str | None = None,
         scheduler: Scheduler | str | None = None,
         num_samples: int = -1,
+        deterministic: bool | int = False,
         seed: int | None = None,
         name: str | None = None,
         storage_path: str | os.PathLike[str] | None = None,
@@ -111,6 +116,9 @@ class Optimizer:
             points_to_evaluate,
             objectives=self._objectives,
         )
+        window = _window(deterministic, chosen)
+        if window is not None:
+            searcher_for = in_step(searcher_for, window)
         new_seed = int.from_bytes(os.urandom(4), "little") if seed is None else arguments.seed(seed)
         sources = _sources(warm_from, searcher_for(new_seed)[0])
         word, retries = _resume_words(resume)
@@ -182,7 +190,7 @@ class Optimizer:
             request={},
             nodes=(Node("asked", {}),),
             scheduler=type(scheduler).__name__,
-            searcher=type(searcher).__name__,
+            searcher=name_of_searcher(searcher),
             host=socket.gethostname(),
             pid=os.getpid(),
             retry_failed=retries,

@@ -26,6 +26,7 @@ from .executors.base import Executor, Job
 from .layout import JOURNAL
 from .loop import Loop
 from .searchers.edited import wanted_now
+from .searchers.wrapped import name_of_searcher
 from .space.edits import description
 from .space.space import Space
 from .space.versions import known_objects, space_change
@@ -160,7 +161,7 @@ def _opened(
         request=dict(plan.request),
         nodes=tuple(nodes),
         scheduler=type(plan.scheduler).__name__,
-        searcher=type(searcher).__name__,
+        searcher=name_of_searcher(searcher),
         host=socket.gethostname(),
         pid=os.getpid(),
         retry_failed=plan.retry_failed,

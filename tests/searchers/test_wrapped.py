@@ -241,6 +241,15 @@ def test_a_searcher_without_anything_to_learn_from_is_refused_through_wrappers(t
         tune.run(lambda config: None, searcher=tune.Repeater(tune.ConcurrencyLimiter("tpe", 2)), storage_path=tmp_path)
 
 
+def test_people_are_told_what_is_wrapped(tmp_path):
+    searcher = tune.Repeater(tune.ConcurrencyLimiter(Counts(), 2), repeat=1)
+    tune.run(
+        lambda config: {"loss": 1.0}, searcher=searcher, storage_path=tmp_path, name="e", executor="inline", verbose=0
+    )
+
+    assert tune.load(tmp_path / "e")._info().session.searcher == "RepeatedSearcher(LimitedSearcher(Counts))"
+
+
 def test_an_object_may_be_given_to_several_runs():
     wrapper = tune.Repeater(Counts(), repeat=1)
 

@@ -53,6 +53,12 @@ class WrappedSearcher(Searcher):
         return self.searcher.warnings
 
 
+def name_of_searcher(searcher: Searcher) -> str:
+    """Return what people are told of a searcher: its class, and of a wrapper also that of what it wraps."""
+    name = type(searcher).__name__
+    return f"{name}({name_of_searcher(searcher.searcher)})" if isinstance(searcher, WrappedSearcher) else name
+
+
 @dataclass(frozen=True)
 class WrapperSettings(SearcherSettings):
     """Settings of a searcher that wraps another.
