@@ -236,17 +236,19 @@ class Gelu:
     pass
 
 
-def test_classes_that_have_moved_in_a_choice_are_still_themselves(tmp_path):
+def test_classes_that_have_moved_in_a_choice_are_still_themselves(tmp_path, capsys):
     session(tmp_path, {"act": tune.choice([Relu, Tanh]), "x": X}, 8)
 
     results = session(tmp_path, {"act": tune.choice([Gelu, Tanh]), "x": X}, 16)
 
-    relus = tuple(trial.id for trial in tune.load(tmp_path / "e")[:8] if trial.config["act"] == "Relu")
+    relus = tuple(trial.id for trial in results[:8] if trial.config["act"] == "Relu")
+    assert relus
     assert changes(tmp_path)[0].outside == relus
     assert {trial.config["act"] for trial in results[8:]} == {Gelu, Tanh}
     with JournalReader(tmp_path / "e") as reader:
         last = reader.sessions()[-1]
     assert last.objects == {"act[0]": "Relu", "act[1]": "Tanh", "act[0]~2": "Gelu"}
+    assert capsys.readouterr().err == ""
 
 
 def test_the_console_and_show_say_what_was_changed(tmp_path, capsys):

@@ -53,6 +53,10 @@ def test_a_last_name_that_two_have_is_not_guessed_at():
         (tune.choice([True, False]), "True", True),
         (tune.choice([{"k": "a", "n": tune.randint(1, 9)}]), {"k": "a", "n": 4.0}, {"k": "a", "n": 4}),
         (Relu, "Relu", {"$object": "x"}),
+        (tune.permutation([Relu, "b"]), ["b", "Relu"], ["b", {"$object": "x[0]"}]),
+        (tune.subset([1, 2, 3]), [1.0, 3.0], [1, 3]),
+        (tune.simplex(["p", "q"]), {"p": 0.25, "q": 0.75}, {"p": 0.25, "q": 0.75}),
+        (tune.ordinal(["s", "m"]), "m", "m"),
         (tune.when("y", 1, then=tune.randint(1, 9)), 2.0, 2),
     ],
 )

@@ -48,12 +48,13 @@ def test_a_missing_metric_says_what_columns_there_are():
 
 def test_a_csv_file_is_read_as_what_its_text_says(tmp_path):
     path = tmp_path / "t.csv"
-    path.write_text('x,n,flag,name,layers,none,empty,loss\n1e-3,3,True,sgd,"[8, 4]",None,,nan\n')
+    head, line = "x,n,flag,name,layers,order,none,empty,loss", """1e-3,3,True,sgd,"[8, 4]","['b', 'a']",None,,nan"""
+    path.write_text(f"{head}\n{line}\n")
 
     [row] = rows_of_csv(path)
 
     assert math.isnan(row.pop("loss"))
-    assert row == {"x": 0.001, "n": 3, "flag": True, "name": "sgd", "layers": [8, 4], "none": None}
+    assert row == {"x": 0.001, "n": 3, "flag": True, "name": "sgd", "layers": [8, 4], "order": ["b", "a"], "none": None}
 
 
 def test_a_frame_gives_plain_values():

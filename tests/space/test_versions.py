@@ -62,6 +62,23 @@ def test_objects_keep_their_identifiers_wherever_they_stand_now():
     assert space.resolve({"act": {"$object": "act[0]"}}) == {"act": int}
 
 
+def test_objects_that_were_pushed_to_a_new_place_are_still_themselves():
+    space = Space({"act": tune.choice([float, str, int])})
+
+    space.keep_identifiers({"act[0]": "int", "act[1]": "str"})
+
+    assert space.objects == {"act[0]~2": float, "act[1]": str, "act[0]": int}
+
+
+def test_an_object_that_is_gone_is_shown_by_its_label():
+    space = Space({"act": tune.choice([str])})
+
+    space.keep_identifiers({"act[0]": "int", "act[1]": "str"})
+
+    assert space.resolve({"act": {"$object": "act[0]"}}) == {"act": "int"}
+    assert space.resolve({"act": {"$object": "act[1]"}}) == {"act": str}
+
+
 def test_objects_that_nobody_can_tell_apart_stay_where_they_are():
     space = Space({"f": tune.choice([(1, 2)])})
 

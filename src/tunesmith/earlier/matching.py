@@ -11,11 +11,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..space.composites import Simplex
 from ..space.domains import Integer
 from ..space.objects import OBJECT_KEY, label
 from ..space.placing import fitted
 from ..space.points import Point, fix
-from ..space.tree import Conditional, Constant, Draw, Fields, Node, Object, Options
+from ..space.tree import Composed, Conditional, Constant, Draw, Fields, Node, Object, Options
 
 
 class Matching:
@@ -79,6 +80,9 @@ def _paths(node: Node) -> Iterator[str]:
             yield from _paths(node.then)
             if node.otherwise is not None:
                 yield from _paths(node.otherwise)
+        case Composed(domain=Simplex(names=tuple() as names)):
+            yield node.path.key
+            yield from (f"{node.path.key}/{name}" for name in names)
         case _:
             yield node.path.key
 
@@ -117,6 +121,8 @@ def _adapted(node: Node, value: Any) -> Any:
             return int(value)
         case Options():
             return _adapted_option(node, value)
+        case Composed() if isinstance(value, list) and not fix(node, value, Point()):
+            return [_adapted_item(node, item) for item in value]
         case Conditional():
             branches = [branch for branch in (node.then, node.otherwise) if branch is not None]
             adapted = [_adapted(branch, value) for branch in branches]
@@ -138,6 +144,15 @@ def _adapted_option(node: Options, value: Any) -> Any:
         if _is_written_as(value, own):
             return _value_of(option)
     return value
+
+
+def _adapted_item(node: Composed, value: Any) -> Any:
+    own = (item for item in node.items if fix(item, value, Point()) or _is_written_as(value, _plain(item)))
+    return next(map(_value_of, own), value)
+
+
+def _plain(item: Node) -> Any:
+    return item.value if isinstance(item, Constant | Object) else _value_of(item)
 
 
 def _is_written_as(value: Any, own: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import csv
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,8 +82,16 @@ def _parsed(text: str) -> Any:
         value = json.loads(text)
     except ValueError:
         words = {"true": True, "false": False, "none": None, "nan": float("nan"), "inf": float("inf")}
-        return words.get(text.lower(), text)
+        return words.get(text.lower(), text) if text[:1] != "[" else _python_list(text)
     return value if not isinstance(value, dict | str) else text
+
+
+def _python_list(text: str) -> Any:
+    """Return the list that a text spells as Python does, with other quotes than JSON; else the text."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def rows_of_frame(frame: Any) -> list[dict[str, Any]]:
