@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 import threading
@@ -446,3 +447,59 @@ def test_earlier_experiments_warm_it():
     opt = tune.Optimizer(SPACE, warm_from=[past], seed=1)
 
     assert opt.ask().config == {"x": 0.31, "kind": "a"}
+
+
+# Random use of it.
+
+SCHEDULERS = {
+    "fifo": tune.FIFOScheduler,
+    "asha": lambda: tune.ASHAScheduler(max_t=9, reduction_factor=3),
+    "promotion": lambda: tune.PromotionASHAScheduler(max_t=9, reduction_factor=3),
+    "hyperband": lambda: tune.HyperBandScheduler(max_t=9),
+    "median": lambda: tune.MedianStoppingRule(time_attr="training_iteration", grace_period=1),
+    "pbt": lambda: tune.PopulationBasedTraining(
+        hyperparam_mutations={"x": tune.uniform(0, 1)}, time_attr="training_iteration", perturbation_interval=3
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_whatever_people_do_every_experiment_comes_to_its_end(tmp_path, name):
+    for seed in range(6):
+        draw = random.Random(f"{name}/{seed}")
+        folder = None if seed % 2 else tmp_path
+        arguments = {"name": folder and str(seed), "storage_path": folder, "num_samples": 12, "seed": seed}
+        opt = tune.Optimizer(SPACE, scheduler=SCHEDULERS[name](), **arguments)
+        busy = {}
+        for _ in range(3000):
+            deed = draw.random()
+            if opt.finished == "completed":
+                break
+            if deed < 0.02 and folder is not None:
+                if draw.random() < 0.5:
+                    opt.close()
+                else:
+                    opt._session._journal.close()  # as if it had been killed
+                busy = {}
+                opt = tune.Optimizer(SPACE, scheduler=SCHEDULERS[name](), **arguments)
+            elif deed < 0.3 or not busy:
+                trial = opt.ask()
+                if trial is not None:
+                    assert trial.number not in busy, "given out twice"
+                    busy[trial.number] = (trial, trial.step)
+                else:
+                    assert busy or opt.finished == "completed", "stuck"
+            else:
+                number = draw.choice(list(busy))
+                trial, step = busy.pop(number)
+                if deed < 0.35:
+                    opt.tell(trial, error="unlucky")
+                elif step == 9:
+                    opt.tell(trial)
+                elif opt.tell(trial, draw.choice([draw.random(), float("nan")]), step=step + 1):
+                    busy[number] = (trial, step + 1)
+        assert opt.finished == "completed"
+        assert len(opt.trials) == len(opt.results()) == 12
+        assert {trial.status for trial in opt.trials} <= {"completed", "stopped", "failed"}
+        assert [trial.status.value for trial in opt.results()] == [trial.status for trial in opt.trials]
+        opt.close()
