@@ -441,6 +441,14 @@ def test_the_order_of_telling_makes_no_difference_when_it_is_deterministic():
     assert len(found[0]) == 20
 
 
+def test_no_more_are_given_out_than_the_searcher_allows():
+    opt = tune.Optimizer(SPACE, searcher=tune.TPESearcher(max_concurrent=2), seed=1)
+    first, _ = opt.ask(5)
+    opt.tell(first, 1.0)
+
+    assert len(opt.ask(5)) == 1
+
+
 def test_earlier_experiments_warm_it():
     past = [{"x": 0.31, "kind": "a", "value": 0.0}, {"x": 0.9, "kind": "b", "value": 5.0}]
 

@@ -136,7 +136,8 @@ class Optimizer:
             found, wanted = searcher_for(seed)
             self._policies: tuple[Searcher, Scheduler] = (found, chosen)
             self._experiment = self._folded(past, journal)
-            self._session = AskedSession(core=self._core(), searcher=found, space=self._space, journal=journal)
+            core = self._core(most=getattr(searcher, "max_concurrent", None) or None)
+            self._session = AskedSession(core=core, searcher=found, space=self._space, journal=journal)
             self._session.open(self._opening(past, sources, seed=seed, wanted=wanted, objects=objects, retries=retries))
         except BaseException:
             if journal is not None:
@@ -152,7 +153,7 @@ class Optimizer:
             prune(journal.folder, past)
         return experiment
 
-    def _core(self) -> Core:
+    def _core(self, *, most: int | None) -> Core:
         searcher, scheduler = self._policies
         return Core(
             self._experiment,
@@ -160,7 +161,7 @@ class Optimizer:
             scheduler=scheduler,
             stopper=NoopStopper(),
             # Who has told steps of a trial keeps what it needs to go on with them.
-            limits=Limits(fail_fast=False, holds=True),
+            limits=Limits(fail_fast=False, holds=True, max_concurrent=most),
         )
 
     def _opening(

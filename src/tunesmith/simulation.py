@@ -132,6 +132,7 @@ def simulate(
         stopper=_unused(as_stopper(stop)),
         limits=Limits(
             max_failures=arguments.whole_number("max_failures", max_failures, at_least=-1),
+            max_concurrent=getattr(searcher, "max_concurrent", None) or None,
             time_budget=arguments.seconds("time_budget_s", time_budget_s),
             # A step is not waited for when its trial is to end: it is all known beforehand.
             grace=0.0,

@@ -93,6 +93,12 @@ def test_a_limit_of_one_is_one_trial_after_the_other():
     assert [trial.config for trial in limited.trials] == [trial.config for trial in alone.trials]
 
 
+def test_a_limit_that_settings_have_themselves_holds_through_wrappers():
+    limited = simulated(tune.Repeater(tune.TPESearcher(max_concurrent=1), repeat=1, set_index=False))
+
+    assert [trial.config for trial in limited.trials] == [trial.config for trial in simulated("tpe", workers=1).trials]
+
+
 def test_it_limits_a_run_too(tmp_path):
     results = tune.run(
         lambda config: {"loss": config["x"]}, space=SPACES["mixed"], metric="loss", mode="min", num_samples=4, cpus=3,
