@@ -79,6 +79,20 @@ def test_after_a_restart_at_any_trial_the_same_is_proposed(name):
         assert restarted.suggest(1, at(number)) == [whole[number]]
 
 
+@pytest.mark.parametrize("name", [name for name in FINITE if FINITE[name][1] < 100])
+def test_bohb_goes_through_a_finite_space_too(name):
+    spec, size = FINITE[name]
+    space = spec if isinstance(spec, Space) else Space(spec)
+    searcher = tune.BOHBSearcher().bound_to(space, -1, 1)
+
+    found = driven(searcher)
+
+    assert len(found) == len({repr(config) for config in found}) == size
+    assert searcher.is_exhausted(at(size))
+    again = tune.BOHBSearcher(duplicates="replicate").bound_to(space, 150, 1)
+    assert len(driven(again)) == 150
+
+
 def test_what_another_searcher_has_proposed_is_not_proposed_again():
     searcher = searcher_for({"c": tune.choice(["a", "b", "c"])})
     told(searcher, [{"c": "b"}, {"c": "of another space"}, {"c": "b", "replicate": 1}])
@@ -188,6 +202,8 @@ def test_the_last_ones_are_taken_each_as_likely_as_the_others():
 def test_a_wrong_word_is_refused():
     with pytest.raises(ConfigError, match=r"duplicates='never': give 'skip' or 'replicate'"):
         tune.BasicVariantGenerator(duplicates="never")
+    with pytest.raises(ConfigError, match=r"BOHBSearcher: duplicates='never': give 'skip' or 'replicate'"):
+        tune.BOHBSearcher(duplicates="never")
 
 
 def train(config):

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ..core.events import (
     Event,
     Reported,
+    Suggested,
     TrialCompleted,
     TrialFailed,
     TrialPaused,
@@ -23,7 +24,7 @@ from ..core.events import (
 )
 from ..core.objective import WORST, Objective
 from ..core.policy import Searcher
-from ..core.seeds import generator
+from ..core.seeds import derived_seed, generator
 from ..errors import ConfigError
 from ..space.draws import first_points
 from ..space.encoding import Encoding
@@ -32,6 +33,7 @@ from ..space.space import Space
 from ..space.versions import own_part
 from .density import ProductDensity
 from .settings import SearcherSettings
+from .untried import Key, Untried
 
 if TYPE_CHECKING:
     from ..core.events import Config
@@ -72,6 +74,8 @@ class BOHBSearcher(SearcherSettings):
         random_fraction: How often a proposal is drawn from the space instead.
         bandwidth_factor: Configs are drawn with bandwidths so much larger, to explore.
         min_bandwidth: No bandwidth is below it, so that the densities never shrink to a point.
+        duplicates: "skip": in a finite space no config is proposed twice, and when all have been, the experiment ends.
+            "replicate": a config may be proposed again.
 
     Raises:
         ConfigError: An argument that makes no sense.
@@ -88,6 +92,7 @@ class BOHBSearcher(SearcherSettings):
     random_fraction: float = 1 / 3
     bandwidth_factor: float = 3
     min_bandwidth: float = 1e-3
+    duplicates: str = "skip"
 
     def __post_init__(self) -> None:
         if (self.metric is None) != (self.mode is None):
@@ -102,6 +107,8 @@ class BOHBSearcher(SearcherSettings):
         _check_range("random_fraction", self.random_fraction, most=1, may_be_zero=True)
         _check_range("bandwidth_factor", self.bandwidth_factor)
         _check_range("min_bandwidth", self.min_bandwidth, most=1)
+        if self.duplicates not in ("skip", "replicate"):
+            raise ConfigError(f"BOHBSearcher: duplicates={self.duplicates!r}: give 'skip' or 'replicate'.")
         if self.metric is not None and self.mode is not None:
             Objective(self.metric, self.mode)  # checks them
 
@@ -149,6 +156,8 @@ class BOHB(Searcher):
         self.seed = seed
         self.total = total
         self._points = first_points(space, points, total)
+        skips = settings.duplicates == "skip" and self.encoding.width > 0 and self.encoding.size < math.inf
+        self._untried = Untried(self.encoding) if skips else None
         self._options = [parameter.options for parameter in self.encoding.parameters]
         self._fewest = settings.min_points_in_model or len(self._options) + 1
         own = None if settings.metric is None or settings.mode is None else Objective(settings.metric, settings.mode)
@@ -168,8 +177,12 @@ class BOHB(Searcher):
         self._failed = {trial: (reached, None) for trial, (reached, _) in self._failed.items()}
 
     def observe(self, event: Event, experiment: Experiment) -> None:
-        """Learn a result at a budget, and where trials stand still."""
-        if type(event) is Reported:
+        """Learn a result at a budget, where trials stand still, and what has been proposed."""
+        if type(event) is Suggested:
+            if self._untried is not None:
+                for config in event.configs:
+                    self._untried.learn(own_part(self.encoding.space, config))
+        elif type(event) is Reported:
             if event.number in self._observed:
                 self._note(event.trial, event.number, event, experiment)
         elif isinstance(event, TrialPaused | TrialStopped | TrialCompleted):
@@ -197,11 +210,21 @@ class BOHB(Searcher):
         if end <= experiment.next_number:
             return []
         model = self.model()
-        return [self._config(number, model) for number in range(experiment.next_number, end)]
+        configs: list[Config] = []
+        new: set[Key] = set()
+        for number in range(experiment.next_number, end):
+            config = self._new(number, model, new)
+            if config is None:
+                break
+            configs.append(config)
+        return configs
 
     def is_exhausted(self, experiment: Experiment) -> bool:
-        """Whether as many configs as were wanted have been proposed."""
-        return self.total is not None and experiment.next_number >= self.total
+        """Whether as many configs as were wanted have been proposed, or all that there are."""
+        if self.total is not None and experiment.next_number >= self.total:
+            return True
+        is_past_points = experiment.next_number >= len(self._points)
+        return self._untried is not None and is_past_points and self._untried.count <= 0
 
     def model(self) -> tuple[ProductDensity, ProductDensity] | None:
         """Return the densities of the good and of the bad observations; None while no budget has enough of them."""
@@ -261,6 +284,27 @@ class BOHB(Searcher):
                 self._failed[trial] = (reached, budget)
 
     # Proposals.
+
+    def _new(self, number: int, model: tuple[ProductDensity, ProductDensity] | None, new: set[Key]) -> Config | None:
+        """Return the config of a trial, in a finite space a new one; None when there is none any more."""
+        if self._untried is None:
+            return self._config(number, model)
+        if number < len(self._points):
+            config: Config | None = self._config(number, model)
+        else:
+            config = self._untried.first_new(self._tries(number, model), self.seed, number, but=new)
+        self._untried.note(config, new)
+        return config
+
+    def _tries(self, number: int, model: tuple[ProductDensity, ProductDensity] | None) -> Iterator[Config]:
+        """Yield the config that the model proposes, and others in case that it is not new."""
+        import numpy as np
+
+        assert self._untried is not None, "asked for with it only"
+        yield self._config(number, model)
+        random = np.random.Generator(np.random.PCG64(derived_seed(self.seed, "bohb/instead", number)))
+        for row in self.encoding.uniform(self._untried.tries, random).tolist():
+            yield self.encoding.config(row, seed=self.seed, number=number)
 
     def _config(self, number: int, model: tuple[ProductDensity, ProductDensity] | None) -> Config:
         if number < len(self._points):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from ..core.seeds import generator
@@ -11,6 +11,10 @@ from ..space.encoding import Encoding
 from ..space.placing import wholly_placed
 from ..space.sizes import LISTABLE
 
+FEW_TRIES = 20
+"""So often a config is drawn anew that was proposed before; then one of those is taken that are left."""
+MANY_TRIES = 1000
+"""The same for a space that is too large to be listed, where a repetition is taken in the end."""
 Key = tuple[float, ...]
 """What two configs share exactly when they are the same: their coordinates, -1 for what is not there."""
 
@@ -50,6 +54,33 @@ class Untried:
     def has(self, key: Key | None) -> bool:
         """Whether a config is untried, as far as is known; one of another space is."""
         return key not in self._tried
+
+    @property
+    def tries(self) -> int:
+        """How often it is worth to draw a config anew that is not new."""
+        return FEW_TRIES if self._encoding.size <= LISTABLE else MANY_TRIES
+
+    def first_new(
+        self, tries: Iterable[dict[str, Any]], seed: int, number: int, *, but: Collection[Key]
+    ) -> dict[str, Any] | None:
+        """Return the first of some configs that is untried, else one of those that are left; None when none is.
+
+        In a space that is too large to be listed it may be the last one that was tried.
+        """
+        if self.count <= len(but):
+            return None
+        config = None
+        for config in tries:
+            key = self.key(config)
+            if self.has(key) and key not in but:
+                return config
+        return self.some(seed, number, but=but) if self._encoding.size <= LISTABLE else config
+
+    def note(self, config: Mapping[str, Any] | None, new: set[Key]) -> None:
+        """Add to `new` what a config that is to be proposed goes by, if it is."""
+        key = None if config is None else self.key(config)
+        if key is not None and self.has(key):
+            new.add(key)
 
     def some(self, seed: int, number: int, *, but: Collection[Key]) -> dict[str, Any] | None:
         """Return an untried config, each as likely as the others; None when there is none, or there are too many.

@@ -14,7 +14,6 @@ from ..core.events import Event, SpaceChanged, Suggested
 from ..core.policy import Searcher
 from ..errors import ConfigError
 from ..space.encoding import Encoding
-from ..space.sizes import LISTABLE
 from ..space.space import Space
 from ..space.variants import Variants
 from ..space.versions import is_repeated, own_part
@@ -24,12 +23,6 @@ from .untried import Key, Untried, is_worth_it
 if TYPE_CHECKING:
     from ..core.events import Config
     from ..core.experiment import Experiment
-
-
-FEW_TRIES = 20
-"""So often a config is drawn anew that was proposed before; then one of those is taken that are left."""
-MANY_TRIES = 1000
-"""The same for a space that is too large to be listed, where a repetition is taken in the end."""
 
 
 class VariantGenerator(Searcher):
@@ -116,22 +109,13 @@ class VariantGenerator(Searcher):
         untried = self._untried
         if untried is None:
             return self.variants.config(number)
-        config = self.variants.config(number) if self.variants.is_given(number) else self._new(number, untried, new)
-        if config is not None and (key := untried.key(config)) is not None and untried.has(key):
-            new.add(key)
+        if self.variants.is_given(number):
+            config: Config | None = self.variants.config(number)
+        else:
+            tries = islice(self.variants.tries(number), untried.tries)
+            config = untried.first_new(tries, self.variants.seed, number, but=new)
+        untried.note(config, new)
         return config
-
-    def _new(self, number: int, untried: Untried, new: Collection[Key]) -> Config | None:
-        """Return a config for a variant that has not been proposed; None when there is none."""
-        if untried.count <= len(new):
-            return None
-        is_listable = untried.size <= LISTABLE
-        config = None
-        for config in islice(self.variants.tries(number), FEW_TRIES if is_listable else MANY_TRIES):
-            key = untried.key(config)
-            if untried.has(key) and key not in new:
-                return config
-        return untried.some(self.variants.seed, number, but=new) if is_listable else config
 
     def _variant(self, number: int) -> int:
         return number if self._left is None else self._left[number - self._changed_at]

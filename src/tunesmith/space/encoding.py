@@ -117,12 +117,12 @@ class Encoding:
         return all(bool(rule.holds(row)[0]) for rule in parameter.rules)
 
     def config(self, coordinates: Sequence[float], *, seed: int, number: int) -> dict[str, Any]:
-        """Return the config at some coordinates; lambdas are evaluated for trial `number`.
+        """Return the config at some coordinates, allowed or not; lambdas are evaluated for trial `number`.
 
         Raises:
             SpaceError: A lambda of the space failed.
         """
-        return self.completed(self.point(coordinates), seed=seed, number=number)
+        return self.resolution(self.point(coordinates), seed=seed, number=number).config()
 
     def prior_point(self) -> Point | None:
         """Return what a user believes in: the prior of each parameter that has one; None where none has."""
