@@ -41,6 +41,7 @@ SEARCHERS = {
     "random": lambda: "random",
     "bohb": lambda: tune.BOHBSearcher(min_points_in_model=4),
     "tpe": lambda: tune.TPESearcher(n_initial_points=4),
+    "gp": lambda: tune.GPSearcher(n_initial_points=12),
     "slow": Slow,
     "wrapped": lambda: tune.GivenPoints([{"x": 0.5}], tune.Repeater(tune.ConcurrencyLimiter("random", 2), repeat=2)),
 }

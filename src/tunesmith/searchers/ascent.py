@@ -73,9 +73,9 @@ def candidates(features: Features, anchors: Floats, random: np.random.Generator)
     encoding = features.encoding
     width = encoding.width
     engine = qmc.Sobol(min(width, MOST_SOBOL), seed=random)
+    is_number = np.array([not parameter.options for parameter in encoding.parameters])
     groups = [encoding.from_unit(engine.random(SPREAD_CANDIDATES))]
     if len(anchors):
-        is_number = np.array([not parameter.options for parameter in encoding.parameters])
         for radius in RADII:
             base = anchors[random.integers(len(anchors), size=NEAR_CANDIDATES)]
             elsewhere = encoding.from_unit(random.random((NEAR_CANDIDATES, width)))
@@ -100,10 +100,10 @@ def _climbed(goal: Goal, features: Features, row: Floats, value: float, wanted: 
 
     for _ in range(ROUNDS):
         best_of(_along_slopes(goal, features, row))
-        if features.is_climbed.all() or not best_of(_one_by_one(goal, features, row)):
+        if features.is_climbed.all() or not best_of(_one_by_one(features, row)):
             break
         for _ in range(2 * len(row)):
-            if not best_of(_one_by_one(goal, features, row)):
+            if not best_of(_one_by_one(features, row)):
                 break
     return row, value
 
@@ -130,7 +130,7 @@ def _along_slopes(goal: Goal, features: Features, row: Floats) -> Floats:
     return features.encoding.settled(ends)
 
 
-def _one_by_one(goal: Goal, features: Features, row: Floats) -> Floats:
+def _one_by_one(features: Features, row: Floats) -> Floats:
     """Return the rows that differ in one choice, or by a level or two in one integer."""
     encoding = features.encoding
     rows = []

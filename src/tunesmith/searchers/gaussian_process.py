@@ -81,6 +81,14 @@ def squared_distances(features: Floats, others: Floats) -> Floats:
     return np.asarray(np.maximum(squares, 0.0))
 
 
+def matern(squares: Floats, scale: float) -> tuple[Floats, Floats]:
+    """Return the covariances at squared distances, and minus their derivative by half the squared distance."""
+    distance = ROOT5 * np.sqrt(squares)
+    decay = scale * np.exp(-distance)
+    slope = decay * (1.0 + distance)
+    return slope + decay * distance**2 / 3.0, (5.0 / 3.0) * slope
+
+
 def negative_log_posterior(vector: Floats, data: Data) -> tuple[float, Floats]:
     """Return minus the logarithm of the hyperparameters' posterior density, up to a constant, and its gradient.
 
@@ -92,10 +100,7 @@ def negative_log_posterior(vector: Floats, data: Data) -> tuple[float, Floats]:
     dimensions = len(vector) - 2
     lengths, scale, noise = np.exp(vector[:-2]), math.exp(vector[-2]), math.exp(vector[-1])
     scaled = data.features / lengths[data.groups]
-    distance = ROOT5 * np.sqrt(squared_distances(scaled, scaled))
-    decay = scale * np.exp(-distance)
-    slope = decay * (1.0 + distance)
-    kernel = slope + decay * distance**2 / 3.0
+    kernel, slope = matern(squared_distances(scaled, scaled), scale)
     np.fill_diagonal(kernel, scale)
     covariance = kernel.copy()
     covariance.flat[:: count + 1] += noise + LEAST_NOISE + data.extra
@@ -114,7 +119,7 @@ def negative_log_posterior(vector: Floats, data: Data) -> tuple[float, Floats]:
 
     # d(log likelihood) = tr(outer dK) / 2; the mean is at its optimum, so that it adds nothing.
     outer = np.outer(weights, weights) - inverse
-    pull = (5.0 / 3.0) * outer * slope
+    pull = outer * slope
     per_feature = (pull.sum(1) @ scaled**2) - np.einsum("ij,ij->j", scaled, pull @ scaled)
     gradient = np.empty_like(vector)
     gradient[:-2] = np.bincount(data.groups, weights=per_feature, minlength=dimensions)
@@ -207,11 +212,7 @@ class Posterior:
         return both[:, 0] - mean * both[:, 1], mean
 
     def _kernel(self, squares: Floats) -> tuple[Floats, Floats]:
-        """Return the covariances, and minus their derivative by half the squared distance."""
-        distance = ROOT5 * np.sqrt(squares)
-        decay = self.parameters.scale * np.exp(-distance)
-        slope = decay * (1.0 + distance)
-        return slope + decay * distance**2 / 3.0, (5.0 / 3.0) * slope
+        return matern(squares, self.parameters.scale)
 
     def at(self, features: Floats) -> tuple[Floats, Floats]:
         """Return the mean and the variance of the function at some points, each of shape (k,)."""

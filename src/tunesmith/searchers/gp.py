@@ -36,8 +36,8 @@ class GPSearcher(LearningSettings):
         mode: "min" or "max".
         seed: The seed of the draws; None: the experiment's.
         max_concurrent: How many trials may run at once; 0 is no limit of its own.
-        n_initial_points: So many configs are spread over the space first; None: as many as it has parameters and one
-            more, from 5 to 20.
+        n_initial_points: So many configs are spread over the space first; None: half as many as it has parameters,
+            from 5 to 10.
         duplicates: "skip" or "replicate", see `LearningSettings`.
         max_observations: The model is made of so many losses at most: its cost grows with the cube of them.
 
@@ -68,7 +68,7 @@ class GP(LearningSearcher):
         super().__init__(settings, space, total, seed)
         self._most = settings.max_observations
         if settings.n_initial_points is None:
-            self.initial_points = min(max(self.encoding.width + 1, 5), 20)
+            self.initial_points = min(max(self.encoding.width // 2 + 1, 5), 10)
         self._surrogates: Surrogates | None = None
         """A memo: it makes the same models whenever it is made."""
 
@@ -81,4 +81,6 @@ class GP(LearningSearcher):
         if self._surrogates is None:
             self._surrogates = Surrogates(self.encoding, self._most)
         with one_thread():
-            return proposed_row(self._surrogates, history, self.random("gp", number))
+            return proposed_row(
+                self._surrogates, history, self.random("gp", number), only_new=self._skips and self._is_finite
+            )

@@ -18,7 +18,7 @@ from .ascent import best_row
 from .hypervolume import Boxes, boxes_below, log_hypervolume_improvement, log_hypervolume_slopes, undominated
 
 if TYPE_CHECKING:
-    from .ascent import Goal
+    from .ascent import Goal, Wanted
     from .features import Features
     from .gaussian_process import Posterior
     from .history import History
@@ -37,13 +37,37 @@ BEYOND_THE_FRONT = 0.1
 """The reference lies so much of all losses' range behind the front's worst."""
 
 
-def proposed_row(surrogates: Surrogates, history: History, random: np.random.Generator) -> Floats:
-    """Return the row to look at; drawn from `random` where nothing that is allowed was found."""
+def proposed_row(
+    surrogates: Surrogates, history: History, random: np.random.Generator, *, only_new: bool = False
+) -> Floats:
+    """Return the row to look at; drawn from `random` where nothing that is allowed was found.
+
+    Args:
+        surrogates: The models of the space.
+        history: What is known.
+        random: Where randomness comes from.
+        only_new: Whether rows that have been proposed are passed over.
+    """
+    encoding = history.encoding
+    wanted = _new_ones(history) if only_new else encoding.allowed
     goal, anchors = _goal(surrogates, history, random)
     if len(history.failed):
         goal = Feasible(surrogates, history, goal)
-    row = best_row(goal, surrogates.features, anchors, history.encoding.allowed, random)
-    return np.asarray(history.encoding.uniform(1, random)[0] if row is None else row)
+    row = best_row(goal, surrogates.features, anchors, wanted, random)
+    return np.asarray(encoding.uniform(1, random)[0] if row is None else row)
+
+
+def _new_ones(history: History) -> Wanted:
+    encoding = history.encoding
+    old = set(map(encoding.key, history.proposed))
+
+    def wanted(rows: Floats) -> NDArray[np.bool_]:
+        fine = np.array(encoding.allowed(rows))
+        for index in np.flatnonzero(fine):
+            fine[index] = encoding.key(rows[index]) not in old
+        return fine
+
+    return wanted
 
 
 def _goal(surrogates: Surrogates, history: History, random: np.random.Generator) -> tuple[Goal, Floats]:

@@ -45,8 +45,10 @@ class Surrogates:
 
     def of_losses(self, history: History, losses: Floats) -> Modelled:
         """Return what is modelled of one objective's losses, shape (n,)."""
-        chosen = chosen_points(history.points, losses, self._most)
-        points, losses, spread = history.points[chosen], losses[chosen], history.spread[chosen]
+        # Those of earlier experiments first: they do not change.
+        order = np.roll(np.arange(len(losses)), history.earlier)
+        order = order[chosen_points(losses[order], self._most)]
+        points, losses, spread = history.points[order], losses[order], history.spread[order]
         parameters = self._hyperparameters(points, losses, spread, fixed_number(len(losses)))
         warp = fitted_warp(losses)
         return Modelled(parameters, self._data(points, losses, spread, warp), warp, points)
@@ -54,7 +56,7 @@ class Surrogates:
     def of_failures(self, history: History) -> Posterior:
         """Return the process of a label: 1 where a trial came to a loss, -1 where it failed."""
         failed = history.failed[-self._most // 2 :]
-        fine = history.points[chosen_points(history.points, history.losses, self._most // 2)]
+        fine = history.points[chosen_points(history.losses, self._most // 2)]
         points = np.concatenate([fine, failed])
         key = b"failures" + points.tobytes()
         labels = np.concatenate([np.ones(len(fine)), -np.ones(len(failed))])
@@ -100,7 +102,7 @@ class Modelled:
         return Posterior(self.parameters, self.data, pending)
 
 
-def chosen_points(points: Floats, losses: Floats, most: int) -> NDArray[np.intp]:
+def chosen_points(losses: Floats, most: int) -> NDArray[np.intp]:
     """Return the indices of the losses that a model is made of, in order: half the best, a quarter the newest, the rest
     evenly from what is left.
     """
