@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from tunesmith.earlier.optuna_studies import of_object, read_study, studies_in_database, studies_in_journal
+from tunesmith.earlier.optuna_studies import (
+    Study,
+    Trial,
+    of_object,
+    read_study,
+    studies_in_database,
+    studies_in_journal,
+)
 from tunesmith.errors import ConfigError
 
 DATA = Path(__file__).parent / "data"
@@ -43,6 +50,12 @@ def test_what_is_maximized_is_a_negative_loss(studies):
 
     assert [(losses[0], losses[1]) for losses in found.losses] == [(c["x"], -2 * c["x"]) for c in found.configs]
     assert len(found.configs) == 3
+
+
+def test_a_value_that_is_infinite_is_none():
+    study = Study("s", [True], [Trial("COMPLETE", {"x": 1}, [float("inf")]), Trial("COMPLETE", {"x": 2}, [None])])
+
+    assert read_study("s", [study], None, 1).left_out == {"have no finite value": 2}
 
 
 def test_a_study_that_was_deleted_is_not_there(studies):

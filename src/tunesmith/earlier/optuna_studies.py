@@ -73,7 +73,8 @@ def read_study(source: str, studies: Sequence[Study], name: str | None, objectiv
 
 
 def _fate(state: str) -> str:
-    return {"PRUNED": "were pruned", "FAIL": "failed"}.get(state, "did not complete")
+    words = {"PRUNED": "were pruned", "FAIL": "failed", COMPLETE: "have no finite value"}
+    return words.get(state, "did not complete")
 
 
 def _chosen(source: str, studies: Sequence[Study], name: str | None) -> Study:
