@@ -1,3 +1,5 @@
+from collections import Counter
+
 import numpy as np
 import pytest
 
@@ -41,11 +43,12 @@ def told_of(losses):
 def test_parents_are_of_the_best_front():
     told = told_of([(3.0, 3.0), (1.0, 2.0), (2.0, 1.0), (3.0, 2.0)])
 
-    children = np.array([told.searcher.propose(told.searcher.history(), number) for number in range(100)])
+    children = [told.searcher.propose(told.searcher.history(), number) for number in range(100)]
 
-    # The second and the third lie at 0.3 and 0.5, the others at 0.1 and 0.7.
-    assert 0.25 < np.median(children, axis=1).min() < np.median(children, axis=1).max() < 0.55
-    assert np.ptp(np.median(children, axis=1)) > 0.15
+    # The second and the third lie at 0.3 and 0.5, the others at 0.1 and 0.7; a child has mutated in some places.
+    kept = Counter(Counter(np.round(child, 6).tolist()).most_common(1)[0][0] for child in children)
+    assert {place for place, _ in kept.most_common(2)} == {0.3, 0.5}
+    assert not {0.1, 0.7} & set(kept)
 
 
 def test_a_child_is_never_its_mother():
