@@ -28,6 +28,7 @@ NAMES = """
     Command CommandFailed MetricsUnreadable
     TPESearcher
     CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher
+    EvolutionSearcher ForestSearcher NSGA2Searcher
     GPSearcher AutoSearcher
     HyperOptSearch OptunaSearch
     PASHAScheduler PromotionASHAScheduler TopKScheduler

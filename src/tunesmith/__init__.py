@@ -73,6 +73,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "searchers.cmaes": ("CMAESSearcher",),
     "searchers.evolution": ("EvolutionSearcher",),
     "searchers.nsga2": ("NSGA2Searcher",),
+    "searchers.forest": ("ForestSearcher",),
     "searchers.grid": ("GridSearcher",),
     "searchers.latin_hypercube": ("LatinHypercubeSearcher",),
     "searchers.sobol": ("SobolSearcher",),

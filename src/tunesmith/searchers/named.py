@@ -13,6 +13,7 @@ from .auto import AutoSearcher
 from .bohb import BOHBSearcher
 from .cmaes import CMAESSearcher
 from .evolution import EvolutionSearcher
+from .forest import ForestSearcher
 from .gp import GPSearcher
 from .grid import GridSearcher
 from .latin_hypercube import LatinHypercubeSearcher
@@ -32,6 +33,7 @@ _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]]
     "sobol": SobolSearcher,
     "lhs": LatinHypercubeSearcher,
     "grid": GridSearcher,
+    "forest": ForestSearcher,
     "nsga2": NSGA2Searcher,
     "evolution": EvolutionSearcher,
     "cmaes": CMAESSearcher,
