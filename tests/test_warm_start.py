@@ -153,6 +153,13 @@ def test_a_source_that_is_not_there_is_said_before_anything_runs(tmp_path):
     assert not (tmp_path / "new").exists()
 
 
+def test_an_experiment_is_no_source_of_its_own(tmp_path, old):
+    with pytest.raises(ConfigError, match="is this experiment itself"):
+        run(tmp_path, "old", 21, warm_from=old)
+
+    assert len(old) == 20
+
+
 def test_what_was_taken_is_said_in_one_line(tmp_path, old, capsys):
     table = [{"x": 0.5, "y": 0.5, "loss": 1.0}, {"x": 5, "y": 0, "loss": 2.0}]
     run(tmp_path, "new", 3, warm_from=[old, table], verbose=1)

@@ -20,7 +20,7 @@ from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
 from .core.resources import Pool
-from .earlier.sources import earlier_trials, known_sources
+from .earlier.sources import earlier_trials, known_sources, refuse_itself
 from .errors import ConfigError
 from .executors.base import Executor, Job
 from .layout import JOURNAL
@@ -218,6 +218,7 @@ def _check_replicates(plan: Plan, past: Sequence[Event]) -> None:
 def _earlier(plan: Plan, past: Sequence[Event]) -> list[EarlierTrials]:
     """Return what sources have found that the journal does not have yet."""
     objectives = () if plan.objective is None else (plan.objective, *plan.more_objectives)
+    refuse_itself(plan.warm_from, plan.folder)
     known = known_sources(past, objectives)
     return list(earlier_trials(plan.warm_from, plan.space, objectives, known=known))
 

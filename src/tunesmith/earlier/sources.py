@@ -71,6 +71,16 @@ def earlier_trials(
             yield replace(_taken(_read(name, source, objectives), space), objectives=_pairs(objectives))
 
 
+def refuse_itself(sources: Iterable[Any], folder: Path) -> None:
+    """Raise ConfigError when one of the sources is the experiment in `folder`, whose trials are its own already."""
+    for source in sources:
+        inner = source["source"] if isinstance(source, Mapping) else source
+        path = inner.folder if isinstance(inner, Results) else inner
+        is_path = isinstance(path, str | os.PathLike) and not scheme(os.fspath(path))
+        if is_path and Path(path).expanduser().resolve() in (folder.resolve(), (folder / JOURNAL).resolve()):
+            raise ConfigError(f"warm_from: {os.fspath(path)} is this experiment itself. It knows its own trials.")
+
+
 def known_sources(past: Iterable[Event], objectives: Sequence[Objective]) -> set[str]:
     """Return the sources of which a journal has what they found for these objectives."""
     wanted = _pairs(objectives)
