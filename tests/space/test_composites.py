@@ -84,13 +84,13 @@ def test_proportions_are_uniform_on_the_simplex():
 
     np.testing.assert_allclose(x.sum(axis=1), 1, atol=1e-12)
     # Each proportion is Beta(1, 3): P(x > t) = (1 - t)**3. The distance of the empirical distribution passes
-    # 2.6 / sqrt(n) by chance once in 300,000 tests (Kolmogorov), of which there are 4; the seed is fixed.
+    # 2.6 / sqrt(n) by chance once in 370,000 tests (Kolmogorov), of which there are 4; the seed is fixed.
     for column in np.sort(x, axis=0).T:
         expected = 1 - (1 - column) ** 3
         assert np.abs(expected - np.arange(1, n + 1) / n).max() < 2.6 / math.sqrt(n)
-    # All pairs have the covariance -1/80; its standard error is below 0.02 / sqrt(n): 5 of them, 6 pairs.
+    # All 6 pairs have the covariance -1/80, with a standard error of 0.035 / sqrt(n): 5 of these.
     covariances = np.cov(x.T)[np.triu_indices(4, 1)]
-    assert np.abs(covariances + 1 / 80).max() < 5 * 0.05 / math.sqrt(n)
+    assert np.abs(covariances + 1 / 80).max() < 5 * 0.035 / math.sqrt(n)
 
 
 def test_a_subset_has_each_item_half_of_the_time_and_keeps_to_its_sizes():
