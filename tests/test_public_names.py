@@ -30,7 +30,8 @@ NAMES = """
     CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher
     EvolutionSearcher ForestSearcher NSGA2Searcher
     GPSearcher AutoSearcher
-    HyperOptSearch OptunaSearch
+    AxSearch BayesOptSearch BlendSearch BoTorchSearch CFO HEBOSearch HyperOptSearch NevergradSearch OptunaSearch
+    SMACSearch SkOptSearch ZOOptSearch
     PASHAScheduler PromotionASHAScheduler TopKScheduler
     Optimizer
     ConcurrencyLimiter GivenPoints Repeater

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigError
 from .foreign import Adviser, ForeignSettings, observations, reseeded
-from .plain import PlainSpace
+from .plain import Plain, PlainSpace
 
 if TYPE_CHECKING:
     from ..searchers.history import History
@@ -62,19 +62,17 @@ class BayesOptSearch(ForeignSettings):
 
 
 class _BayesOpt(Adviser):
+    """It is good at floats: a whole number is its quantile, and each value of a choice a float of its own."""
+
     def __init__(self, settings: BayesOptSearch, space: PlainSpace) -> None:
         package: Any = settings.package()
         self._optimizer, self._space = package.BayesianOptimization, space
-        bounds = space.each(
-            lambda name: (0.0, 1.0),
-            lambda name, count: (0, count - 1, int),
-            lambda name, count: tuple(map(str, range(count))),
-        )
-        self._bounds = dict(zip(space.names, bounds, strict=True))
         said = dict(settings.utility_kwargs or {"kind": "ucb"})
         kind = said.pop("kind")
         own = said.get("kappa", 2.576) if kind == "ucb" else said.get("xi", 0.0)
         self._acquisition = settings.acquisition or getattr(package.acquisition, KINDS[kind])(own)
+        self._slots = [(index, value) for index, plain in enumerate(space.parameters) for value in _values(plain)]
+        self._bounds = {f"{space.names[index]}_{value}": (0.0, 1.0) for index, value in self._slots}
 
     def advice(self, history: History, number: int, seed: int) -> list[float]:
         optimizer = self._optimizer(
@@ -86,11 +84,17 @@ class _BayesOpt(Adviser):
             verbose=0,
         )
         for row, loss in zip(*observations(history, with_pending=True), strict=True):
-            optimizer.register(params=self._named(row), target=-loss)
-        found = optimizer.suggest()
-        values = [found[name] for name in self._space.names]
-        return self._space.row([int(value) if isinstance(value, str) else value for value in values])
+            full = self._space.row(self._space.full_values(row))
+            floats = [full[index] if value < 0 else float(full[index] == value) for index, value in self._slots]
+            optimizer.register(params=dict(zip(self._bounds, floats, strict=True)), target=-loss)
+        found = optimizer.suggest().values()
+        best: dict[int, tuple[float, float]] = {}
+        for (index, value), number_found in zip(self._slots, found, strict=True):
+            row_value = number_found if value < 0 else value
+            best[index] = max(best.get(index, (-1.0, 0.0)), (number_found, row_value))
+        return [best[index][1] for index in range(self._space.width)]
 
-    def _named(self, row: Any) -> dict[str, Any]:
-        pairs = zip(self._space.parameters, self._space.full_values(row), strict=True)
-        return {plain.name: str(value) if plain.kind == "choice" else value for plain, value in pairs}
+
+def _values(plain: Plain) -> range:
+    """Return which values have a float of their own; -1 for a number as such."""
+    return range(plain.count) if plain.kind == "choice" else range(-1, 0)

@@ -25,8 +25,7 @@ from ..searchers.learning import LearningSearcher
 from ..space.placing import placed
 from ..space.space import Space
 from ..space.versions import own_part
-from ..threads import one_thread
-from .foreign import AdvisedSearcher, Adviser, ForeignSettings, quiet
+from .foreign import AdvisedSearcher, Adviser, Draws, ForeignSettings, in_package, quiet
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -157,16 +156,18 @@ class DialogueSearcher(LearningSearcher):
         assert isinstance(history, _Heard), "that is what `history` makes"
         if not self.encoding.width:
             return ()
-        with quiet(self._settings.module), one_thread():
-            if self._follower is None or not self._follower.can_follow(self._dialogue, history):
-                self._follower = self._new_follower(history.targets)
+        if self._follower is None or not self._follower.can_follow(self._dialogue, history):
+            self._follower = self._new_follower(history.targets)
+        with in_package(self._settings.module, self._follower.draws):
             self._follower.follow(self._dialogue, history.length)
             return self._follower.answer(number)
 
     def _new_follower(self, targets: int) -> _Follower:
         seed = derived_seed(self.seed, self._settings.extra, 0, bits=32)
-        partner = self._settings.partner(self._plain, seed, self.total, targets)
-        return _Follower(self, partner, targets, max(self.initial_points, len(self._points)))
+        draws = Draws(seed)
+        with in_package(self._settings.module, draws):
+            partner = self._settings.partner(self._plain, seed, self.total, targets)
+        return _Follower(self, partner, draws, targets)
 
     def _losses_of(self, trial: int) -> tuple[float, ...] | None:
         import numpy as np
@@ -179,11 +180,12 @@ class DialogueSearcher(LearningSearcher):
 class _Follower:
     """A partner, and how far it has been led."""
 
-    def __init__(self, searcher: DialogueSearcher, partner: Partner, targets: int, first: int) -> None:
+    def __init__(self, searcher: DialogueSearcher, partner: Partner, draws: Draws, targets: int) -> None:
+        self.draws = draws
         self._settle = searcher.encoding.settled
         self._partner = partner
         self._targets = targets
-        self._first = first
+        self._first = max(searcher.initial_points, len(searcher._points))
         """The first trial that it is asked for."""
         self._position = 0
         self._asked = 0
@@ -283,7 +285,7 @@ class DialogueSettings(ForeignSettings, ABC):
     def _try(self, space: PlainSpace, total: int | None) -> None:
         """Say at once what the optimizer says to the space."""
         try:
-            with quiet(self.module):
+            with in_package(self.module, Draws(0)):
                 self.partner(space, 0, total, 1).ask(0)
         except ConfigError:
             raise

@@ -12,7 +12,6 @@ from typing import Any, ClassVar
 
 from ..core.seeds import derived_seed
 from .dialogue import DialogueSettings, Partner
-from .foreign import Draws
 from .plain import PlainSpace
 
 MOST_TRIES = 20
@@ -54,36 +53,33 @@ class _Search(Partner):
     def __init__(self, settings: CFO, space: PlainSpace, seed: int, total: int | None) -> None:
         flaml: Any = settings.package()
         self._space = space
-        self._seed, self._draws = seed, Draws(seed)
+        self._seed = seed
         self._others = 0
         domains = space.each(
             lambda name: flaml.tune.uniform(0, 1),
             lambda name, count: flaml.tune.randint(0, count),
             lambda name, count: flaml.tune.choice(list(range(count))),
         )
-        with self._draws:
-            self._search = getattr(flaml, settings.name)(
-                metric="loss",
-                mode="min",
-                space=dict(zip(space.names, domains, strict=True)),
-                low_cost_partial_config=space.fixed(settings.low_cost_partial_config or {}, "low_cost_partial_config"),
-                num_samples=total or -1,
-                seed=seed,
-                cost_attr=None,  # with a cost it would look at the clock
-            )
+        self._search = getattr(flaml, settings.name)(
+            metric="loss",
+            mode="min",
+            space=dict(zip(space.names, domains, strict=True)),
+            low_cost_partial_config=space.fixed(settings.low_cost_partial_config or {}, "low_cost_partial_config"),
+            num_samples=total or -1,
+            seed=seed,
+            cost_attr=None,  # with a cost it would look at the clock
+        )
 
     def ask(self, number: int) -> tuple[Any, Any]:
-        with self._draws:
-            for _ in range(MOST_TRIES):
-                config = self._search.suggest(str(number))
-                if config is not None:
-                    return (str(number), config), self._space.row([config[name] for name in self._space.names])
+        for _ in range(MOST_TRIES):
+            config = self._search.suggest(str(number))
+            if config is not None:
+                return (str(number), config), self._space.row([config[name] for name in self._space.names])
         return None, self._space.drawn(derived_seed(self._seed, "declined", number))
 
     def tell(self, token: Any, losses: Sequence[float]) -> None:
         trial, config = token
-        with self._draws:
-            self._search.on_trial_complete(trial, {"loss": losses[0], "config": config})
+        self._search.on_trial_complete(trial, {"loss": losses[0], "config": config})
 
     def inform(self, row: Any, losses: Sequence[float]) -> None:
         self._others += 1
@@ -91,5 +87,4 @@ class _Search(Partner):
         self.tell((f"other {self._others}", config), losses)
 
     def forget(self, token: Any) -> None:
-        with self._draws:
-            self._search.on_trial_complete(token[0], None, error=True)
+        self._search.on_trial_complete(token[0], None, error=True)

@@ -158,8 +158,9 @@ class AdvisedSearcher(LearningSearcher):
         """Return the adviser's advice."""
         if self._adviser is None:
             return ()
-        with quiet(self._package), one_thread():
-            return self._adviser.advice(history, number, derived_seed(self.seed, self._purpose, number, bits=32))
+        seed = derived_seed(self.seed, self._purpose, number, bits=32)
+        with in_package(self._package, Draws(seed)):
+            return self._adviser.advice(history, number, seed)
 
 
 def observations(history: History, *, with_pending: bool) -> tuple[FloatArray, FloatArray]:
@@ -199,6 +200,13 @@ def quiet(package: str) -> Iterator[None]:
     finally:
         for name, level in levels.items():
             logging.getLogger(name).setLevel(level)
+
+
+@contextmanager
+def in_package(package: str, draws: Draws) -> Iterator[None]:
+    """Let a foreign package compute: in silence, in one thread, with draws of its own."""
+    with quiet(package), one_thread(), draws:
+        yield
 
 
 class Draws:

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..errors import require
-from .foreign import Adviser, Draws, ForeignSettings, observations
+from ..errors import MissingExtra, require
+from .foreign import Adviser, ForeignSettings, observations
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class HEBOSearch(ForeignSettings):
-    """HEBO: `searcher=tune.HEBOSearch()`. Needs HEBO 0.3.5 and torch, in an environment with NumPy 1.24.
+    """HEBO: `searcher=tune.HEBOSearch()`. How to install it: docs/foreign_searchers.md.
 
     Pending trials count as the mean of the others, failed ones as the worst. A parameter that is not there in a config
     counts as its middle or first value. It knows one objective: of several it sees the first.
@@ -41,6 +42,19 @@ class HEBOSearch(ForeignSettings):
     def __post_init__(self) -> None:
         self.same_as("seed", "random_state_seed")
         super().__post_init__()
+
+    def package(self) -> ModuleType:
+        """Return the foreign package.
+
+        Raises:
+            MissingExtra: It is not installed.
+        """
+        try:
+            return super().package()
+        except MissingExtra as error:
+            # An extra could not say it: HEBO pins a NumPy that is too old for us, and does not need it.
+            how = "Install torch, then pip install gpytorch pymoo GPy catboost; then pip install --no-deps HEBO==0.3.5"
+            raise MissingExtra(f"HEBOSearch needs the package 'hebo'. {how}") from error
 
     def adviser(self, space: PlainSpace) -> Adviser:
         """Return who is asked."""
@@ -65,7 +79,7 @@ class _HEBO(Adviser):
     def advice(self, history: History, number: int, seed: int) -> list[float]:
         rows, losses = observations(history, with_pending=True)
         table = self._pandas.DataFrame([self._space.full_values(row) for row in rows], columns=self._space.names)
-        with Draws(seed), self._torch.random.fork_rng(devices=[]):
+        with self._torch.random.fork_rng(devices=[]):
             self._torch.manual_seed(seed)
             optimizer = self._hebo(self._design, rand_sample=2, scramble_seed=seed, **self._settings.hebo_kwargs)
             optimizer.observe(table, losses[:, None])

@@ -11,20 +11,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from ..core.seeds import derived_seed
 from ..errors import ConfigError
 from .dialogue import DialogueSettings, Partner
 from .plain import PlainSpace
 
 LONG = 1000
 """The budget that an optimizer is told of when there is no end to the trials."""
+SEVERAL = 2
+"""So many workers it plans for by default: more than one, so that it can be asked ahead."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class NevergradSearch(DialogueSettings):
     """Any optimizer of Nevergrad: `searcher=tune.NevergradSearch(optimizer="NGOpt")`.
 
-    Needs `pip install 'tunesmith[nevergrad]'`. The budget that it plans for is the run's num_samples. Failed trials
-    count as the worst. A parameter that is not there in a config counts as its middle or first value.
+    Needs `pip install 'tunesmith[nevergrad]'`. The budget that it plans for is the run's num_samples, the workers are
+    `max_concurrent`, or 2. For one worker it has methods that cannot be asked again before they have been told: give
+    `max_concurrent=1` for these; what is wanted ahead nevertheless is drawn. Failed trials count as the worst. A
+    parameter that is not there in a config counts as its middle or first value.
 
     Args:
         optimizer: The name of an optimizer in `nevergrad.optimizers.registry`, or a class or family from there.
@@ -48,7 +53,9 @@ class _Nevergrad(Partner):
         import numpy as np
 
         nevergrad: Any = settings.package()
-        self._space = space
+        self._space, self._seed = space, seed
+        self._open = set[str]()
+        """What it has proposed and not been told of."""
         self._refusal = nevergrad.errors.TellNotAskedNotSupportedError
         kinds = nevergrad.p
         parameters = space.each(
@@ -64,7 +71,7 @@ class _Nevergrad(Partner):
                 raise ConfigError(f"NevergradSearch: optimizer={make!r}: none of nevergrad.optimizers.registry.")
             make = nevergrad.optimizers.registry[make]
         try:
-            arguments = {"budget": total or LONG, "num_workers": settings.max_concurrent or 1}
+            arguments = {"budget": total or LONG, "num_workers": settings.max_concurrent or SEVERAL}
             self._optimizer = make(parametrization=parametrization, **arguments | dict(settings.optimizer_kwargs))
         except TypeError as error:
             raise ConfigError(
@@ -72,11 +79,21 @@ class _Nevergrad(Partner):
                 "family, and not an optimizer that has a space of its own."
             ) from error
 
-    def ask(self, number: int) -> tuple[Any, list[float]]:
-        candidate = self._optimizer.ask()
+    def ask(self, number: int) -> tuple[Any, Any]:
+        if self._optimizer.num_workers == 1 and self._open:
+            return None, self._space.drawn(derived_seed(self._seed, "ahead", number))  # It would wait for ever.
+        try:
+            candidate = self._optimizer.ask()
+        except TypeError as error:
+            raise ConfigError(f"NevergradSearch: {error}. Its models need an older NumPy: 'numpy<2.4'.") from error
+        self._open.add(candidate.uid)
         return candidate, self._space.row([candidate.value[name] for name in self._space.names])
 
+    def forget(self, token: Any) -> None:
+        self._open.discard(token.uid)
+
     def tell(self, token: Any, losses: Sequence[float]) -> None:
+        self._open.discard(token.uid)
         self._optimizer.tell(token, losses[0] if len(losses) == 1 else list(losses))
 
     def inform(self, row: Any, losses: Sequence[float]) -> None:

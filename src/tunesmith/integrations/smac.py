@@ -58,6 +58,8 @@ class _SMAC(Adviser):
         self._smac: Any = settings.package()
         self._spaces: Any = require("ConfigSpace", feature="SMACSearch", extra="smac")
         self._facade = getattr(self._smac, FACADES[settings.facade])
+        exceptions: Any = require("smac.main.exceptions", feature="SMACSearch", extra="smac")
+        self._exhausted = exceptions.ConfigurationSpaceExhaustedException
         self._settings, self._plain = settings, space
 
     def _space(self, seed: int) -> Any:
@@ -75,7 +77,7 @@ class _SMAC(Adviser):
                 space.add(parts[0] if len(parts) == 1 else kinds.AndConjunction(*parts))
         return space
 
-    def advice(self, history: History, number: int, seed: int) -> list[float]:
+    def advice(self, history: History, number: int, seed: int) -> Any:
         space = self._space(seed)
         with TemporaryDirectory() as folder:  # It writes its settings down as soon as it is made.
             scenario = self._smac.Scenario(
@@ -95,5 +97,8 @@ class _SMAC(Adviser):
                 values = zip(self._plain.names, self._plain.conditioned_values(row), strict=True)
                 there = {name: value for name, value in values if value is not None}
                 facade.runhistory.add(self._spaces.Configuration(space, values=there), cost=float(loss), seed=0)
-            found = dict(next(iter(facade._config_selector)))
+            try:
+                found = dict(next(iter(facade._config_selector)))
+            except self._exhausted:
+                return self._plain.drawn(seed)  # It has seen every config; which are new is not its affair.
         return self._plain.row([found.get(name) for name in self._plain.names])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..errors import ConfigError
-from .foreign import Adviser, Draws, ForeignSettings, observations
+from .foreign import Adviser, ForeignSettings, observations
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -75,10 +75,10 @@ class _Racos(Adviser):
         rows, losses = observations(history, with_pending=False)
         if len(rows) <= parameter.get_train_size():
             return self._space.drawn(seed)
-        with Draws(seed):
-            racos = self._racos(self._dimension, parameter, parallel_num=len(history.pending) + 1)
-            racos.init_num = parameter.get_train_size() + 1  # Its first sample is what others drew.
-            for row, loss in zip(rows, losses.tolist(), strict=True):
-                racos.complete(self._zoopt.Solution(x=self._space.full_values(row)), loss)
-            solution = racos.suggest()
-        return self._space.drawn(seed) if isinstance(solution, str) else self._space.row(solution.get_x())
+        racos = self._racos(self._dimension, parameter, parallel_num=len(history.pending) + 1)
+        racos.init_num = parameter.get_train_size() + 1  # Its first sample is what others drew.
+        for row, loss in zip(rows, losses.tolist(), strict=True):
+            racos.complete(self._zoopt.Solution(x=self._space.full_values(row)), loss)
+        solution = racos.suggest()
+        # A word, or nothing, when it has seen all that there is.
+        return self._space.row(solution.get_x()) if hasattr(solution, "get_x") else self._space.drawn(seed)

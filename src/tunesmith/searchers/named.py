@@ -41,8 +41,18 @@ _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]]
 }
 
 _FOREIGN: dict[str, tuple[str, str]] = {
+    "ax": ("ax", "AxSearch"),
+    "bayesopt": ("bayesopt", "BayesOptSearch"),
+    "blendsearch": ("flaml", "BlendSearch"),
+    "botorch": ("botorch", "BoTorchSearch"),
+    "cfo": ("flaml", "CFO"),
+    "hebo": ("hebo", "HEBOSearch"),
     "hyperopt": ("hyperopt", "HyperOptSearch"),
+    "nevergrad": ("nevergrad", "NevergradSearch"),
     "optuna": ("optuna", "OptunaSearch"),
+    "skopt": ("skopt", "SkOptSearch"),
+    "smac": ("smac", "SMACSearch"),
+    "zoopt": ("zoopt", "ZOOptSearch"),
 }
 """Those that ask another package: name -> file and class in `integrations`, which is imported when it is asked for."""
 
