@@ -11,7 +11,7 @@ from tunesmith.searchers.named import _NAMED, searcher_named
 from tunesmith.testing import check_searcher
 from tunesmith.testing.spaces import every_kind_of_space
 
-SLOW = {"gp", "auto"}
+SLOW = {"gp", "auto", "forest"}
 """Whose suggestions take so long that smaller experiments have to do."""
 SETTINGS: dict[str, dict[str, Any]] = {"grid": {"points_per_parameter": 3}}
 """What a searcher cannot do without on some space."""
