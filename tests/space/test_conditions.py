@@ -283,3 +283,14 @@ def test_a_wrong_condition_is_refused_at_the_door(case):
     with pytest.raises(SpaceError) as error:
         Space(spec)
     assert message in str(error.value)
+
+
+def test_in_words_a_condition_is_the_same_in_every_process_and_wherever_it_stands():
+    space = Space(
+        {"a": OPTIMIZER, "b": tune.when("a", {"sgd", "rms"}, then=1), "c": tune.when("a", lambda a: True, then=1)}
+    )
+    several, asked = (space.root.children[key].test for key in "bc")
+
+    assert str(several) == several.gist == "'a' is one of ['rms', 'sgd']"
+    assert str(asked).startswith("'a' passes lambda at test_conditions.py:")
+    assert asked.gist == "'a' passes <lambda>"

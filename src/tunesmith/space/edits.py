@@ -43,7 +43,7 @@ def _described(node: Node) -> Description:
         case Computed():
             return {"computed": True}
         case Conditional():
-            branches = {"when": str(node.test), "then": _described(node.then)}
+            branches = {"when": node.test.gist, "then": _described(node.then)}
             return branches if node.otherwise is None else {**branches, "otherwise": _described(node.otherwise)}
         case Draw() | Composed():
             return _described_domain(node.domain)

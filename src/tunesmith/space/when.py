@@ -55,7 +55,9 @@ class Test:
         """
         if is_lambda(when.value) or (callable(when.value) and not isinstance(when.value, type)):
             return cls(when.parent, (), when.value)
-        if isinstance(when.value, list | set | frozenset):
+        if isinstance(when.value, set | frozenset):
+            return cls(when.parent, tuple(sorted(when.value, key=repr)))  # as text it is the same in every process
+        if isinstance(when.value, list):
             return cls(when.parent, tuple(when.value))
         return cls(when.parent, (when.value,))
 
@@ -74,9 +76,17 @@ class Test:
                 f"when({self.parent!r}, ...): its function failed for {label(value)}: {type(error).__name__}: {error}"
             ) from error
 
+    @property
+    def gist(self) -> str:
+        """The test in words that stay the same when a script is edited elsewhere: without where a function stands."""
+        return self._words(label)
+
     def __str__(self) -> str:
+        return self._words(where_written)
+
+    def _words(self, name: Callable[[Any], str]) -> str:
         if self.function is not None:
-            return f"{self.parent!r} passes {where_written(self.function)}"
+            return f"{self.parent!r} passes {name(self.function)}"
         if len(self.values) == 1:
             return f"{self.parent!r} is {label(self.values[0])}"
         return f"{self.parent!r} is one of {label(list(self.values))}"
