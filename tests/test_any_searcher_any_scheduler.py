@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from importlib.util import find_spec
 
 import pytest
 
@@ -37,12 +38,26 @@ class Slow(tune.Searcher):
         return [{"x": draw.random(), "kind": "b"}]
 
 
+def foreign(module, make):
+    """Return a maker of settings that ask another package, where that is installed."""
+
+    def made():
+        if find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+        return make()
+
+    return made
+
+
 SEARCHERS = {
     "random": lambda: "random",
     "bohb": lambda: tune.BOHBSearcher(min_points_in_model=4),
     "tpe": lambda: tune.TPESearcher(n_initial_points=4),
     "gp": lambda: tune.GPSearcher(n_initial_points=12),
     "slow": Slow,
+    "hyperopt": foreign("hyperopt", lambda: tune.HyperOptSearch(n_initial_points=4)),
+    "optuna": foreign("optuna", tune.OptunaSearch),
+    "cfo": foreign("flaml", tune.CFO),
     "wrapped": lambda: tune.GivenPoints([{"x": 0.5}], tune.Repeater(tune.ConcurrencyLimiter("random", 2), repeat=2)),
 }
 

@@ -15,9 +15,18 @@ from tunesmith.space.encoding import Encoding
 from tunesmith.testing import check_searcher
 from tunesmith.testing.spaces import every_kind_of_space
 
-from .adapters import cases
+from .adapters import ADAPTERS, cases
 
 SPACE = {"x": tune.uniform(0, 1), "rate": tune.loguniform(1e-5, 1), "kind": tune.choice(["a", "b"])}
+IN_EVERY_COMBINATION = {"hyperopt", "optuna", "cfo"}
+"""Those that `test_any_searcher_any_scheduler` has."""
+SCHEDULERS = {
+    "asha": lambda: tune.ASHAScheduler(max_t=4, reduction_factor=2),
+    "hyperband": lambda: tune.HyperBandScheduler(max_t=4, reduction_factor=2),
+    "pbt": lambda: tune.PopulationBasedTraining(
+        time_attr="training_iteration", perturbation_interval=2, hyperparam_mutations={"x": tune.uniform(0, 1)}
+    ),
+}
 CONTRACT_SPACES = ("nested", "composed", "tiny", "conditions", "constrained")
 
 
@@ -84,6 +93,19 @@ def test_the_package_that_is_not_there_is_one_error_that_says_what_to_install(ad
 
     with pytest.raises(MissingExtra, match=f"{type(settings).__name__} needs .* {what_to_do}"):
         tune.simulate(once, space=SPACE, metric="score", mode="max", searcher=settings)
+
+
+@pytest.mark.parametrize("adapter", cases(*(name for name in ADAPTERS if name not in IN_EVERY_COMBINATION)))
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_it_works_with_schedulers_that_stop_pause_and_clone(scheduler, adapter):
+    simulation = tune.simulate(
+        lambda config, epoch: {"score": score(config) - 1 / epoch} if epoch <= 4 else None,
+        space=SPACE, metric="score", mode="max", searcher=adapter.make(), scheduler=SCHEDULERS[scheduler](),
+        num_samples=8, workers=3,
+    )  # fmt: skip
+
+    assert len(simulation.trials) == 8
+    assert simulation.finished == "completed"
 
 
 @pytest.mark.parametrize("adapter", cases())
