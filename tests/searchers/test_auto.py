@@ -1,9 +1,11 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 import tunesmith as tune
 from tunesmith.core.events import Reported, TrialCompleted
-from tunesmith.searchers.auto import LAST_OF_GP, QUICK, AutoSearcher, planned
+from tunesmith.searchers.auto import ALONE, FIRST_OF_LAST, QUICK, TURNS, AutoSearcher, planned
 from tunesmith.searchers.gp import GPSearcher
 from tunesmith.searchers.named import searcher_named
 from tunesmith.searchers.tpe import TPESearcher
@@ -15,11 +17,11 @@ from .told import Told
 NUMBERS = {f"x{index}": tune.uniform(0, 1) for index in range(4)}
 CHOICES = {f"c{index}": tune.choice(list("abc")) for index in range(4)} | {"x": tune.uniform(0, 1)}
 CONDITIONAL = {"model": tune.choice([{"depth": tune.randint(1, 9)}, {"rate": tune.loguniform(1e-4, 1)}])}
-LONG = LAST_OF_GP + 500
+LONG = FIRST_OF_LAST + 500
 
 
 def methods(space, total):
-    return [phase.method for phase in planned(Encoding(Space(space)), total)]
+    return [phase.methods for phase in planned(Encoding(Space(space)), total)]
 
 
 def told(space, count, *, seconds, total=None):
@@ -41,17 +43,31 @@ def test_auto_is_a_searcher_by_name():
 
 @pytest.mark.parametrize("space", [NUMBERS, CHOICES, CONDITIONAL])
 def test_a_gaussian_process_proposes_all_trials_of_a_short_experiment(space):
-    assert methods(space, 200) == ["gp"]
+    assert methods(space, ALONE) == [("gp",)]
+
+
+@pytest.mark.parametrize("space", [NUMBERS, CHOICES, CONDITIONAL])
+def test_in_a_longer_one_others_take_turns_with_it(space):
+    assert methods(space, 200) == [("gp",), TURNS]
 
 
 @pytest.mark.parametrize("total", [LONG, None])
-@pytest.mark.parametrize(("space", "second"), [(NUMBERS, "cmaes"), (CHOICES, "tpe"), (CONDITIONAL, "tpe")])
-def test_in_a_long_one_cmaes_takes_over_for_numbers_and_tpe_for_choices_and_conditions(space, second, total):
-    assert methods(space, total) == ["gp", second]
+@pytest.mark.parametrize(("space", "last"), [(NUMBERS, "cmaes"), (CHOICES, "tpe"), (CONDITIONAL, "tpe")])
+def test_in_a_long_one_cmaes_has_the_end_for_numbers_and_tpe_for_choices_and_conditions(space, last, total):
+    assert methods(space, total) == [("gp",), TURNS, (last,)]
 
 
 def test_with_very_many_parameters_tpe_proposes_all():
-    assert methods({f"x{index}": tune.uniform(0, 1) for index in range(150)}, 50) == ["tpe"]
+    assert methods({f"x{index}": tune.uniform(0, 1) for index in range(150)}, 50) == [("tpe",)]
+
+
+def test_with_several_objectives_a_gaussian_process_takes_no_turns():
+    auto = told(NUMBERS, 12, seconds=9.0).searcher
+    one = auto.history()
+    two = dataclasses.replace(one, objectives=np.column_stack([one.losses, -one.losses]))
+
+    assert [auto.method(one, ALONE + turn) for turn in range(4)] == ["gp", "tpe", "gp", "cmaes"]
+    assert [auto.method(two, ALONE + turn) for turn in range(4)] == ["gp"] * 4
 
 
 def test_it_proposes_what_the_searcher_proposes_whose_turn_it_is():
@@ -76,8 +92,10 @@ def test_it_says_what_it_chose_and_why():
     (message,) = told(NUMBERS, 0, seconds=1.0, total=LONG).searcher.warnings
 
     assert message == (
-        "proposals come from a Gaussian process from trial 0 (parameters: 4, trials: 800), "
-        "then CMA-ES from trial 300 (most parameters are numbers)"
+        "proposals come from a Gaussian process (which learns from the fewest trials), "
+        "from trial 50 on a Gaussian process, CMA-ES and TPE in turn "
+        "(so that none of them settles in the wrong place), "
+        "from trial 300 on CMA-ES (most parameters are numbers)"
     )
 
 

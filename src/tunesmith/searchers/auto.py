@@ -23,10 +23,16 @@ if TYPE_CHECKING:
     from .history import History
     from .learning import Row
 
-LAST_OF_GP = 300
-"""After so many trials a Gaussian process costs more than it finds."""
-FEWEST_AFTER_GP = 100
-"""Another searcher takes over only for at least so many trials."""
+ALONE = 50
+"""So many trials a Gaussian process has to itself: it learns fastest."""
+TURNS = ("gp", "cmaes", "gp", "tpe")
+"""Then these take turns: what one of them takes for the best place the others leave again."""
+FIRST_OF_LAST = 300
+"""From here on a Gaussian process costs more than it finds."""
+FEWEST_OF_LAST = 100
+"""Somebody takes over there only for at least so many trials."""
+FIRST_OF_CMAES = 10
+"""CMA-ES begins around the best of so many, and follows whatever the others find then."""
 MOST_PARAMETERS = 100
 """Of more parameters a Gaussian process learns too slowly."""
 QUICK = 0.02
@@ -39,10 +45,11 @@ FEWEST_TIMED = 5
 class AutoSearcher(LearningSettings):
     """Chooses the searcher by itself: `searcher="auto"`.
 
-    A Gaussian process (`GPSearcher`) proposes the first 300 trials, after some that are spread over the space. Then
-    CMA-ES goes on around the best of them, where most parameters are numbers and none depends on another, or else TPE.
+    A Gaussian process (`GPSearcher`) proposes the first 50 trials, after a few that are spread over the space. Then it
+    takes every second turn, CMA-ES and TPE the others. From trial 300 on CMA-ES goes on alone where most parameters
+    are numbers and none depends on another, or else TPE. With several objectives the Gaussian process takes all turns.
     TPE proposes all where trials take milliseconds, or where there are more than 100 parameters. What was chosen, and
-    why, is told at the start and whenever it changes.
+    why, is told at the start and when trials turn out to be so quick.
 
     Args:
         points_to_evaluate: Parts of configs to try first; what they leave open is drawn.
@@ -70,32 +77,41 @@ class AutoSearcher(LearningSettings):
 
 @dataclass(frozen=True)
 class Phase:
-    """Who proposes the trials from number `first` on, and why."""
+    """Who proposes the trials from number `first` on, one after the other in turns, and why."""
 
     first: int
-    method: str
+    methods: tuple[str, ...]
     reason: str
 
+    def __str__(self) -> str:
+        names = [NAMES[method] for method in dict.fromkeys(self.methods)]
+        who = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]} in turn"
+        return f"{who} ({self.reason})" if self.first == 0 else f"from trial {self.first} on {who} ({self.reason})"
 
-QUICK_PHASE = Phase(0, "tpe", "trials end more often than a Gaussian process can propose new ones")
+
 NAMES = {"gp": "a Gaussian process", "tpe": "TPE", "cmaes": "CMA-ES"}
+QUICK_PHASE = Phase(0, ("tpe",), "trials end more often than a Gaussian process can propose new ones")
 
 
 def planned(encoding: Encoding, total: int | None) -> tuple[Phase, ...]:
-    """Return who proposes which trials, in order, as long as trials are not quick."""
+    """Return who proposes which trials, in order, for one objective and as long as trials are not quick."""
     width = encoding.width
     if width > MOST_PARAMETERS:
-        return (Phase(0, "tpe", f"{width} parameters are too many for a Gaussian process"),)
-    number = "without end" if total is None else str(total)
-    first = Phase(0, "gp", f"parameters: {width}, trials: {number}")
-    if total is not None and total < LAST_OF_GP + FEWEST_AFTER_GP:
-        return (first,)
+        return (Phase(0, ("tpe",), f"{width} parameters are too many for a Gaussian process"),)
+    phases = [
+        Phase(0, ("gp",), "which learns from the fewest trials"),
+        Phase(ALONE, TURNS, "so that none of them settles in the wrong place"),
+    ]
     conditional = sum(parameter.is_conditional for parameter in encoding.parameters)
     choices = sum(bool(parameter.options) for parameter in encoding.parameters)
     if conditional or 2 * choices > width:
         what = f"{conditional} depend on others" if conditional else f"{choices} are choices"
-        return (first, Phase(LAST_OF_GP, "tpe", f"of {width} parameters {what}"))
-    return (first, Phase(LAST_OF_GP, "cmaes", "most parameters are numbers"))
+        phases.append(Phase(FIRST_OF_LAST, ("tpe",), f"of {width} parameters {what}"))
+    else:
+        phases.append(Phase(FIRST_OF_LAST, ("cmaes",), "most parameters are numbers"))
+    if total is not None and total < FIRST_OF_LAST + FEWEST_OF_LAST:
+        del phases[2]
+    return tuple(phases if total is None else (phase for phase in phases if phase.first < total))
 
 
 class Auto(LearningSearcher):
@@ -104,13 +120,11 @@ class Auto(LearningSearcher):
     def __init__(self, settings: AutoSearcher, space: Space, total: int | None, seed: int) -> None:
         super().__init__(settings, space, total, seed)
         self.phases = planned(self.encoding, total)
-        self._members = {
-            phase.method: _member(phase, settings, space, total, self.seed) for phase in (*self.phases, QUICK_PHASE)
-        }
+        methods = {method for phase in (*self.phases, QUICK_PHASE) for method in phase.methods}
+        self._members = {method: _member(method, settings, space, total, self.seed) for method in methods}
         if settings.n_initial_points is None:
-            self.initial_points = self._members[self.phases[0].method].initial_points
-        told = [f"{NAMES[phase.method]} from trial {phase.first} ({phase.reason})" for phase in self.phases]
-        self._told = [f"proposals come from {', then '.join(told)}"]
+            self.initial_points = self._members[self.phases[0].methods[0]].initial_points
+        self._told = [f"proposals come from {', '.join(map(str, self.phases))}"]
         self._timed = 0
         self._seconds = 0.0
 
@@ -126,17 +140,20 @@ class Auto(LearningSearcher):
             self._timed += 1
             self._seconds += experiment.trials[event.trial].elapsed
             if self._timed == FEWEST_TIMED and self._seconds < QUICK * FEWEST_TIMED * max(1, len(experiment.live)):
-                self._told.append(f"from here on they come from {NAMES[QUICK_PHASE.method]} ({QUICK_PHASE.reason})")
+                self._told.append(f"from here on they come from {QUICK_PHASE}")
 
     def propose(self, history: History, number: int) -> Row:
         """Return what the searcher whose turn it is proposes."""
-        return self._members[self.phase(history, number).method].propose(history, number)
+        return self._members[self.method(history, number)].propose(history, number)
 
-    def phase(self, history: History, number: int) -> Phase:
+    def method(self, history: History, number: int) -> str:
         """Return whose turn it is with trial `number`."""
         if is_quick(history):
-            return QUICK_PHASE
-        return next(phase for phase in reversed(self.phases) if phase.first <= number)
+            return QUICK_PHASE.methods[0]
+        phase = next(phase for phase in reversed(self.phases) if phase.first <= number)
+        if history.objectives.shape[1] > 1:
+            return phase.methods[0]
+        return phase.methods[number % len(phase.methods)]
 
 
 def is_quick(history: History) -> bool:
@@ -147,11 +164,11 @@ def is_quick(history: History) -> bool:
     return len(own) >= FEWEST_TIMED and float(np.median(own)) < QUICK * max(1, history.workers)
 
 
-def _member(phase: Phase, settings: AutoSearcher, space: Space, total: int | None, seed: int) -> LearningSearcher:
+def _member(method: str, settings: AutoSearcher, space: Space, total: int | None, seed: int) -> LearningSearcher:
     duplicates = settings.duplicates
-    match phase.method:
+    match method:
         case "gp":
             return GP(GPSearcher(duplicates=duplicates), space, total, seed)
         case "cmaes":
-            return CMAES(CMAESSearcher(duplicates=duplicates), space, total, seed, first=phase.first)
+            return CMAES(CMAESSearcher(duplicates=duplicates), space, total, seed, first=FIRST_OF_CMAES)
     return TPE(TPESearcher(duplicates=duplicates), space, total, seed)
