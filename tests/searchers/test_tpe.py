@@ -5,11 +5,14 @@ import pytest
 
 import tunesmith as tune
 from tunesmith.errors import ConfigError
+from tunesmith.executors.simulated import Faults
 from tunesmith.schedulers.dominance import hypervolume
 from tunesmith.searchers.history import History
 from tunesmith.searchers.named import searcher_named
 from tunesmith.searchers.tpe import TPESearcher, best_first, evenly
 from tunesmith.space.space import Space
+
+from .searching import CONDITIONAL, PROBLEMS, all_are_good, check_that_a_resume_changes_nothing, driven, of_conditional
 
 STAMPS = itertools.count()
 FLAT = {"a": tune.uniform(0, 1), "b": tune.uniform(0, 1)}
@@ -124,6 +127,18 @@ def test_of_a_finite_space_it_takes_the_best_that_is_new():
     assert {tuple(row) for row in found} <= left
 
 
+def test_an_option_that_no_good_trial_has_is_tried_again_near_the_good_ones():
+    searcher = searcher_of({"x": tune.uniform(0, 1), "c": tune.choice(["a", "b", "c"])})
+    points = searcher.encoding.uniform(60, np.random.default_rng(3))
+    losses = (points[:, 0] - 0.3) ** 2 + 10 * (points[:, 1] != 1)
+    found = proposals(searcher, history_of(searcher, points, losses), 200)
+    others = found[found[:, 1] != 1]
+
+    # 15% of 200, give or take 4 standard deviations: fails by chance once in 15,000 times.
+    assert 10 <= len(others) <= 50
+    assert abs(np.median(others[:, 0]) - 0.3) < 0.15
+
+
 def test_a_loss_that_is_hardly_known_counts_less():
     searcher = searcher_of(FLAT)
     points, losses = bowl(searcher, 40, centre=0.2)
@@ -177,3 +192,18 @@ def test_many_bad_trials_are_thinned_out_evenly():
 def test_an_argument_that_makes_no_sense_is_an_error(wrong):
     with pytest.raises(ConfigError, match=next(iter(wrong))):
         TPESearcher(**wrong)
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_it_beats_random_search_on_smooth_problems(problem, workers):
+    # Were it no better than random search, this would pass once in 10,000 times.
+    assert all_are_good(TPESearcher(), problem, workers=workers)
+
+
+@pytest.mark.parametrize("workers", [1, 4])
+def test_a_new_session_proposes_what_the_old_one_would_have(workers):
+    settings, faults = TPESearcher(n_initial_points=4), Faults(seed=1, fails=0.05, is_lost=0.05)
+    run = driven(settings, CONDITIONAL, of_conditional, trials=40, workers=workers, seed=3, faults=faults)
+
+    check_that_a_resume_changes_nothing(settings, run, CONDITIONAL, trials=40, seed=3)

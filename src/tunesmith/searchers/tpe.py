@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 MOST_BAD = 300
 """Kernels of the bad density; of more bad trials these are taken at even distances, from the best to the worst."""
 
+OTHER_OPTION = 0.15
+"""So many proposals have one choice set to another option than the best trial has, and are the best with that. An
+option that the good ones happen not to have has next to no density among them, and would never be tried again."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TPESearcher(LearningSettings):
@@ -34,7 +38,8 @@ class TPESearcher(LearningSettings):
 
     For every kind of space, also with many choices and conditions; a suggestion takes about a millisecond, and a few
     after thousands of trials. The best `gamma` of the trials are the good ones. Configs are drawn from a density of
-    these, and the one is proposed at which that density is largest compared with the density of the others. All
+    these, and the one is proposed at which that density is largest compared with the density of the others. Some have
+    one choice set to another option than the best has, so that no option is given up for a bad beginning. All
     parameters are modelled together, and what depends on a choice together with the choice. Trials that run, and those
     that failed, count as bad; a predicted loss counts the less the less certain it is. With several objectives the good
     ones are the first fronts, of the last of them those with the largest share of the hypervolume.
@@ -93,7 +98,11 @@ class TPE(LearningSearcher):
         import numpy as np
 
         good, bad = self._densities(history)
-        drawn = self.encoding.settled(good.draw(self.settings.n_candidates, self.random("tpe", number)))
+        random = self.random("tpe", number)
+        drawn = good.draw(self.settings.n_candidates, random)
+        if random.random() < OTHER_OPTION:
+            _choose_another(drawn, good, random)
+        drawn = self.encoding.settled(drawn)
         allowed = self.encoding.allowed(drawn)
         if allowed.any():
             drawn = drawn[allowed]
@@ -131,6 +140,17 @@ class TPE(LearningSearcher):
             Density(columns, good, weights, columns.bandwidths(good, weights, least), 1 / (few + 1)),
             Density(columns, bad, ones, columns.bandwidths(bad, ones, least), 1 / (len(bad) + 1)),
         )
+
+
+def _choose_another(drawn: FloatArray, good: Density, random: np.random.Generator) -> None:
+    """Set one choice of all rows to an option that the best row does not have."""
+    import numpy as np
+
+    best = good.rows[0]
+    choices = [table for table in good.columns.choices if not np.isnan(best[table.column])]
+    if choices:
+        table = choices[random.integers(len(choices))]
+        drawn[:, table.column] = (best[table.column] + 1 + random.integers(table.count - 1)) % table.count
 
 
 def best_first(history: History, count: int) -> NDArray[np.int_]:
