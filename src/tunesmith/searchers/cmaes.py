@@ -137,7 +137,8 @@ class CMAES(LearningSearcher):
         """Return a draw from the distribution that the history has led to."""
         if not self.encoding.width:
             return []
-        optimizer = self._distribution(history).optimizer
+        # A copy, for its generator changes, and answers may be worked out in several threads.
+        optimizer = copy.deepcopy(self._distribution(history).optimizer)
         optimizer.reseed_rng(derived_seed(self.seed, "cmaes", number, bits=32))
         inside = None
         for _ in range(ALLOWED_DRAWS):

@@ -10,7 +10,7 @@ variance of a forest).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -100,6 +100,37 @@ def grown(
     return _Growing(rows, losses, options, random, trees, candidates, least, weights).grown(deepest)
 
 
+@dataclass(frozen=True)
+class _Level:
+    """The nodes of a level, as `Forest` has them."""
+
+    feature: IntArray
+    threshold: FloatArray
+    part: NDArray[np.uint64]
+    missing_left: BoolArray
+    is_option: BoolArray
+    left: IntArray
+    mean: FloatArray
+    variance: FloatArray
+
+    @classmethod
+    def of_leaves(cls, first: int, mean: FloatArray, variance: FloatArray) -> _Level:
+        """Return the level in which every node is a leaf; `first` is the number of its first one."""
+        import numpy as np
+
+        count = len(mean)
+        return cls(
+            feature=np.zeros(count, dtype=np.intp),
+            threshold=np.zeros(count),
+            part=np.zeros(count, dtype=np.uint64),
+            missing_left=np.zeros(count, dtype=bool),
+            is_option=np.zeros(count, dtype=bool),
+            left=first + np.arange(count),
+            mean=mean,
+            variance=variance,
+        )
+
+
 class _Growing:
     """A forest in the making. Everything is in terms of samples: a row in a tree."""
 
@@ -131,60 +162,55 @@ class _Growing:
             kept = weights.ravel() > 0
             self.samples, self.nodes = self.samples[kept], self.nodes[kept]
         self._losses = losses
-        self._features: list[IntArray] = []
+        self._pure = 1e-12 * float(losses.var()) if count else 0.0
+        """A node whose losses vary less than that is a leaf: what is left is rounding."""
 
     def grown(self, deepest: int) -> Forest:
         """Return the forest, grown level by level."""
         import numpy as np
 
-        parts: dict[str, list[NDArray[np.generic]]] = {
-            name: [] for name in ("feature", "threshold", "part", "missing_left", "is_option", "left")
-        }
-        means, variances = [], []
-        first, active, depth = 0, self._trees, 0
-        samples, nodes = self.samples, self.nodes
+        levels: list[_Level] = []
+        first, active, samples, nodes = 0, self._trees, self.samples, self.nodes
         while active:
-            # `nodes` count from 0 within the level; samples of a node lie together.
-            losses = self._losses[samples]
-            sizes = np.bincount(nodes, minlength=active)
-            sums = np.asarray(np.bincount(nodes, losses, minlength=active), dtype=float)
-            squares = np.bincount(nodes, losses * losses, minlength=active)
-            mean = sums / sizes
-            means.append(mean)
-            variances.append(np.maximum(squares / sizes - mean * mean, 0.0))
-            split = self._split(samples, nodes, losses, sizes, sums) if depth < deepest else None
-            divided = np.zeros(active, dtype=bool) if split is None else split.is_better
-            divided &= (sizes >= self._least) & (variances[-1] > 0)
-            rank = np.cumsum(divided) - 1
-            following = first + active
-            own = first + np.arange(active)
-            parts["left"].append(np.where(divided, following + 2 * rank, own))
-            if split is None:
-                empty = np.zeros(active)
-                for name in ("feature", "threshold", "part", "missing_left", "is_option"):
-                    parts[name].append(empty)
-                break
-            for name in ("feature", "threshold", "part", "missing_left", "is_option"):
-                parts[name].append(getattr(split, name))
-            inside = divided[nodes]
-            nodes = 2 * rank[nodes[inside]] + ~split.goes_left[inside]
-            samples = samples[inside]
-            order = np.argsort(nodes, kind="stable")
-            nodes, samples = nodes[order], samples[order]
-            first, active, depth = following, 2 * int(divided.sum()), depth + 1
-        joined = {name: np.concatenate(arrays) for name, arrays in parts.items()}
-        return Forest(
-            trees=self._trees,
-            depth=depth,
-            feature=joined["feature"].astype(np.intp),
-            threshold=joined["threshold"],
-            part=joined["part"].astype(np.uint64),
-            missing_left=joined["missing_left"].astype(bool),
-            is_option=joined["is_option"].astype(bool),
-            left=joined["left"].astype(np.intp),
-            mean=np.concatenate(means),
-            variance=np.concatenate(variances),
-        )
+            level, samples, nodes = self._level(samples, nodes, first, active, may_split=len(levels) < deepest)
+            levels.append(level)
+            first += active
+            active = int(nodes[-1]) + 1 if len(nodes) else 0
+        names = [field.name for field in fields(_Level)]
+        joined = {name: np.concatenate([getattr(level, name) for level in levels]) for name in names}
+        return Forest(trees=self._trees, depth=len(levels) - 1, **joined)
+
+    def _level(
+        self, samples: IntArray, nodes: IntArray, first: int, active: int, *, may_split: bool
+    ) -> tuple[_Level, IntArray, IntArray]:
+        """Return a level, and the samples of the next one with their nodes.
+
+        `nodes` count from 0 within a level, `first` is the number of its first one; samples of a node lie together.
+        """
+        import numpy as np
+
+        losses = self._losses[samples]
+        sizes = np.bincount(nodes, minlength=active)
+        sums = np.asarray(np.bincount(nodes, losses, minlength=active), dtype=float)
+        mean = sums / sizes
+        variance = np.maximum(np.bincount(nodes, losses * losses, minlength=active) / sizes - mean * mean, 0.0)
+        level = _Level.of_leaves(first, mean, variance)
+        is_open = (sizes >= self._least) & (variance > self._pure)
+        if not may_split or not is_open.any():
+            return level, samples[:0], nodes[:0]
+        inside = is_open[nodes]
+        samples, losses, nodes = samples[inside], losses[inside], (np.cumsum(is_open) - 1)[nodes[inside]]
+        split = self._split(samples, nodes, losses, sizes[is_open], sums[is_open])
+        divided = split.gain > -np.inf
+        rank = np.cumsum(divided) - 1
+        own = np.flatnonzero(is_open)[divided]
+        level.left[own] = first + active + 2 * rank[divided]
+        for name in SPLIT:
+            getattr(level, name)[own] = getattr(split, name)[divided]
+        stays = divided[nodes]
+        nodes, samples = 2 * rank[nodes[stays]] + ~split.goes_left[stays], samples[stays]
+        order = np.argsort(nodes, kind="stable")
+        return level, samples[order], nodes[order]
 
     def _split(
         self, samples: IntArray, nodes: IntArray, losses: FloatArray, sizes: IntArray, sums: FloatArray
@@ -220,15 +246,17 @@ class _Growing:
         pair = [samples[starts + (uniforms[row] * sizes).astype(np.intp)] for row in (0, 1)]
         # Of the columns in which they differ: any other might divide nothing, and what most rows have not, hardly ever.
         differs = self._filled[pair[0]] != self._filled[pair[1]]
-        feature = np.where(differs, draw.random(differs.shape), -1.0).argmax(axis=1)
+        feature = (draw.random(differs.shape, dtype=np.float32) * differs).argmax(axis=1)
         one, other = (self._flat[chosen * self._width + feature] for chosen in pair)
         is_there, other_is_there = ~np.isnan(one), ~np.isnan(other)
         one_value, other_value = np.nan_to_num(one), np.nan_to_num(other)
         is_option = self._options[feature] > 0
-        # A part of the options with the one and without the other.
-        part = draw.integers(0, 2**MOST_OPTIONS, size=count, dtype=np.uint64)
-        part |= _bit(one_value)
-        part &= ~np.where(one_value == other_value, np.uint64(0), _bit(other_value))
+        part = np.zeros(count, dtype=np.uint64)
+        if is_option.any():
+            # A part of the options with the one and without the other.
+            part = draw.integers(0, 2**MOST_OPTIONS, size=count, dtype=np.uint64)
+            part |= _bit(one_value)
+            part &= ~np.where(one_value == other_value, np.uint64(0), _bit(other_value))
         threshold = other_value + uniforms[2] * (one_value - other_value)
         # Where only one of them has the column, the split is whether it is there.
         is_about_being_there = is_there != other_is_there
@@ -236,6 +264,9 @@ class _Growing:
         part[is_about_being_there] = np.uint64(2**MOST_OPTIONS - 1)
         missing_left = np.where(is_about_being_there, False, uniforms[3] < 0.5)
         return _Split(feature, threshold, part, missing_left, is_option)
+
+
+SPLIT = ("feature", "threshold", "part", "missing_left", "is_option")
 
 
 class _Split:
@@ -254,24 +285,12 @@ class _Split:
         self.gain: FloatArray
         self.goes_left: BoolArray
 
-    @property
-    def is_better(self) -> BoolArray:
-        """Which nodes it divides at all."""
-        import numpy as np
-
-        return np.asarray(self.gain > -np.inf)
-
     def or_better(self, other: _Split, nodes: IntArray) -> _Split:
         """Return the better of two for each node."""
         import numpy as np
 
         is_better = other.gain > self.gain
-        chosen = _Split(
-            *(
-                np.where(is_better, getattr(other, name), getattr(self, name))
-                for name in ("feature", "threshold", "part", "missing_left", "is_option")
-            )
-        )
+        chosen = _Split(*(np.where(is_better, getattr(other, name), getattr(self, name)) for name in SPLIT))
         chosen.gain = np.where(is_better, other.gain, self.gain)
         chosen.goes_left = np.where(is_better[nodes], other.goes_left, self.goes_left)
         return chosen
