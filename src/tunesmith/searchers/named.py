@@ -38,6 +38,9 @@ _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]]
     "evolution": EvolutionSearcher,
     "cmaes": CMAESSearcher,
     "gp": GPSearcher,
+    "cmaes": ("cmaes", "CMAESSearcher"),
+    "forest": ("forest", "ForestSearcher"),
+    "evolution": ("evolution", "EvolutionSearcher"),
 }
 
 _FOREIGN: dict[str, tuple[str, str]] = {
