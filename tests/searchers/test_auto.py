@@ -88,6 +88,19 @@ def test_tpe_takes_over_where_trials_end_more_often_than_a_gaussian_process_can_
     assert auto.propose(history, 12) == pytest.approx(tpe.propose(history, 12))
 
 
+def test_after_a_restart_it_proposes_the_same_whoevers_turn_it_is():
+    before = told(NUMBERS, ALONE + 10, seconds=9.0)
+    after = Told(NUMBERS, settings=AutoSearcher())
+    for event in before.events[2:]:
+        after.tell(event)
+
+    turns = range(ALONE, ALONE + len(TURNS))
+
+    assert [list(after.searcher.propose(after.searcher.history(), turn)) for turn in turns] == [
+        list(before.searcher.propose(before.searcher.history(), turn)) for turn in turns
+    ]
+
+
 def test_it_says_what_it_chose_and_why():
     (message,) = told(NUMBERS, 0, seconds=1.0, total=LONG).searcher.warnings
 
