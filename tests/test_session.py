@@ -36,7 +36,7 @@ def test_a_session_writes_down_what_it_was_given(tmp_path):
     assert created.version == tune.__version__
     assert (opened.session, opened.metric, opened.mode, opened.trials_wanted) == (1, "accuracy", "max", 3)
     assert opened.scheduler == "ASHAScheduler"
-    assert opened.searcher == "VariantGenerator"
+    assert opened.searcher == "Auto"
 
 
 def test_each_session_is_numbered_and_time_between_them_does_not_count(tmp_path):

@@ -35,12 +35,14 @@ from .places import DEFAULT_STORAGE, found, place_for
 from .schedulers.fifo import FIFOScheduler
 from .schedulers.named import scheduler_named
 from .schedulers.racing import RacingScheduler
+from .searchers.auto import AutoSearcher
 from .searchers.lagged import WINDOW, in_step
 from .searchers.named import searcher_named
 from .searchers.replicated import replicated
 from .searchers.settings import SearcherSettings, searched_space
 from .searchers.variants import BasicVariantGenerator, VariantGenerator
 from .session import Plan, drive
+from .space.encoding import Encoding
 from .space.space import Space
 from .stoppers import as_stopper
 from .trainables import Bound, Resources, check_trainable, name_of, resolved
@@ -120,8 +122,9 @@ def run(
             outcomes in the order of the trials' numbers, and suggestion n is made from those of trials up to n - 8.
             So at most 8 run at once; `deterministic=16` lets 16. For schedulers that judge each trial by itself.
         scheduler: Stops bad trials early: an object such as `tune.ASHAScheduler()`, or "asha", "median", "fifo".
-        searcher: Proposes configs: an object such as `tune.BOHBSearcher()`, or "random", "bohb". The default draws from
-            the space and walks its grids.
+        searcher: Proposes configs: an object such as `tune.TPESearcher()`, or "auto", "tpe", "gp", "random" ... By
+            default "auto" where there is a metric to learn from; without one, and where the space has a grid, configs
+            are drawn and grids gone through.
         stop: When a trial has had enough: `{"accuracy": 0.99}` (at or above), a function of (trial_id, result), a
             `Stopper`, or a list of these.
         resources: What a trial needs, `{"cpu": 2, "gpu": 0.5}`, or a function from its config to that. Default: 1 CPU.
@@ -414,7 +417,8 @@ def _searcher(
     if isinstance(points, Mapping | str):
         raise ConfigError(f"points_to_evaluate={points!r}: give a list of dicts, each a part of a config.")
     if searcher is None:
-        searcher = BasicVariantGenerator(points_to_evaluate=points, duplicates=duplicates)
+        chosen = AutoSearcher if objectives and _can_be_learned(space) else BasicVariantGenerator
+        searcher = chosen(points_to_evaluate=points, duplicates=duplicates)
     elif isinstance(searcher, str):
         searcher = searcher_named(searcher, points, duplicates)
     elif points is not None or duplicates != "skip":
@@ -436,12 +440,17 @@ def _searcher(
     return lambda seed: (own, None if num_samples < 0 else num_samples)
 
 
+def _can_be_learned(space: Space) -> bool:
+    """Whether there is a config to choose: more than constants, and no grid, which is gone through."""
+    return space.root.points == 1 and Encoding(space).width > 0
+
+
 def _sources(warm_from: Any, searcher: Searcher) -> list[Any]:
     sources = as_sources(warm_from)
     if sources and searcher.ignores_earlier_trials:
         raise ConfigError(
             f"warm_from= is for a searcher that learns, and {type(searcher).__name__} does not use it. "
-            "Give searcher='tpe', say."
+            "Give searcher='auto', say."
         )
     return sources
 

@@ -81,8 +81,8 @@ class Loop:
         self._held_back: list[Event] = []
         self._room_until = 0.0
         """Until then the disk cannot have become full."""
-        self._warned: dict[Policy, int] = {searcher: 0, core.scheduler: 0}
-        """How many warnings of each policy have been shown."""
+        self._told: dict[Policy, tuple[int, int]] = {searcher: (0, 0), core.scheduler: (0, 0)}
+        """How many warnings and notes of each policy have been shown."""
         self._act: dict[type[Command], Callable[..., None]] = {
             Start: executor.start,
             Halt: executor.halt,
@@ -272,11 +272,13 @@ class Loop:
         ]
 
     def _show_warnings(self) -> None:
-        for policy, shown in self._warned.items():
-            warnings = policy.warnings
-            for warning in warnings[shown:]:
+        for policy, (warned, noted) in self._told.items():
+            warnings, notes = policy.warnings, policy.notes
+            for warning in warnings[warned:]:
                 self._say(f"{type(policy).__name__}: {warning}")
-            self._warned[policy] = len(warnings)
+            for note in notes[noted:]:
+                self._tell("note", note)
+            self._told[policy] = (len(warnings), len(notes))
 
     def _tell(self, method: str, *arguments: object) -> None:
         """Call every callback; one that raises is shown once and left out from then on."""

@@ -38,7 +38,7 @@ from .store.checkpoints import prune
 from .store.journal import Journal
 from .worker.metrics import normalised
 
-DEFAULT_SEARCHER = "tpe"
+DEFAULT_SEARCHER = "auto"
 VALUE = "value"
 """What the objective is called that has no name."""
 
@@ -70,7 +70,7 @@ class Optimizer:
         space: What to try, as in `tune.run`.
         metric: What the value is called; several names for several objectives.
         mode: "min" or "max"; one for each metric, or one for all.
-        searcher: As in `tune.run`. Default: the tree-structured Parzen estimator.
+        searcher: As in `tune.run`. Default: "auto".
         scheduler: Says, of what `tell(..., step=...)` tells, which trials are to go on.
         num_samples: How many trials; -1 without end.
         deterministic: Ask for the same trials in whatever order they are told of: as in `tune.run`, with at most 8 that

@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from tunesmith.schedulers.dominance import (
+from tunesmith.core.dominance import (
     Fronts,
     dominates,
     epsilon_net,

@@ -5,12 +5,12 @@ import pytest
 from random_runs import METRIC, Run
 from test_dominance import naive_epsilon_net, naive_fronts
 
+from tunesmith.core.dominance import hypervolume_order
 from tunesmith.core.engine import fold
 from tunesmith.core.events import Reported, SessionOpened
 from tunesmith.core.experiment import Experiment
 from tunesmith.core.policy import CONTINUE, FOREVER, Complete, Stop
 from tunesmith.errors import ConfigError
-from tunesmith.schedulers.dominance import hypervolume_order
 from tunesmith.schedulers.multi_objective import MultiObjectiveASHA
 
 TWO, THREE = [METRIC, "cost"], [METRIC, "cost", "size"]

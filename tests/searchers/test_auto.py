@@ -102,7 +102,7 @@ def test_after_a_restart_it_proposes_the_same_whoevers_turn_it_is():
 
 
 def test_it_says_what_it_chose_and_why():
-    (message,) = told(NUMBERS, 0, seconds=1.0, total=LONG).searcher.warnings
+    (message,) = told(NUMBERS, 0, seconds=1.0, total=LONG).searcher.notes
 
     assert message == (
         "proposals come from a Gaussian process (which learns from the fewest trials), "
@@ -115,7 +115,7 @@ def test_it_says_what_it_chose_and_why():
 def test_it_says_when_trials_turn_out_to_be_quick():
     searcher = told(NUMBERS, 12, seconds=QUICK / 4).searcher
 
-    assert searcher.warnings[1:] == [
+    assert searcher.notes[1:] == [
         "from here on they come from TPE (trials end more often than a Gaussian process can propose new ones)"
     ]
 

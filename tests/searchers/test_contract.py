@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tunesmith.searchers.named import _NAMED, searcher_named
+from tunesmith.searchers.named import _OURS, searcher_named
 from tunesmith.testing import check_searcher
 from tunesmith.testing.spaces import every_kind_of_space
 
@@ -26,7 +26,7 @@ def settings(name: str) -> Any:
     return dataclasses.replace(found, **given)
 
 
-@pytest.mark.parametrize("name", _NAMED)
+@pytest.mark.parametrize("name", _OURS)
 def test_a_searcher_keeps_the_contract_on_every_kind_of_space(name: str):
     size = {"trials": 7, "questions": 3, "restarts": 1} if name in SLOW else {"trials": 12, "questions": 5}
 

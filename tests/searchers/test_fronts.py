@@ -3,7 +3,7 @@ import random
 import numpy as np
 import pytest
 
-from tunesmith.schedulers.dominance import dominates
+from tunesmith.core.dominance import dominates
 from tunesmith.searchers.fronts import crowding, front_ranks, order_of
 
 INF = float("inf")

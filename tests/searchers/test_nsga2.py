@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import tunesmith as tune
-from tunesmith.schedulers.dominance import hypervolume
+from tunesmith.core.dominance import hypervolume
 from tunesmith.searchers.nsga2 import NSGA2Searcher
 
 from .searching import driven

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import tunesmith as tune
+from tunesmith.core.dominance import hypervolume
 from tunesmith.errors import ConfigError
 from tunesmith.executors.simulated import Faults
-from tunesmith.schedulers.dominance import hypervolume
 from tunesmith.searchers.history import History
 from tunesmith.searchers.named import searcher_named
 from tunesmith.searchers.tpe import TPESearcher, best_first, evenly

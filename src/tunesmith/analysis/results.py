@@ -12,12 +12,12 @@ from typing import Any, overload
 
 from msgspec.structs import replace
 
+from ..core.dominance import hypervolume, non_dominated
 from ..core.events import Config, ExperimentFinished
 from ..core.experiment import Experiment
 from ..core.objective import WORST, Objective
 from ..core.trial import Status
 from ..errors import ConfigError, TuneError
-from ..schedulers.dominance import hypervolume, non_dominated
 from ..store.reader import ExperimentInfo, JournalReader, fold
 from ..store.summary import TrialRow, trial_row
 from ..text import described, shown

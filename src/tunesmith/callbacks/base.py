@@ -44,6 +44,9 @@ class Callback(ABC):
     def handle(self, events: Sequence[Event], experiment: Experiment) -> None:
         """Called after each turn with its events, in order; `experiment` has applied all of them. Must be quick."""
 
+    def note(self, text: str) -> None:  # noqa: B027  optional
+        """Called when the searcher or the scheduler has something to say that is no event."""
+
     def flush(self, experiment: Experiment) -> None:  # noqa: B027  optional
         """Called about twice a second, and before `close`: the place to draw and to write."""
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..core.dominance import non_dominated
 from ..core.experiment import Experiment
 from ..core.objective import WORST
 from ..core.replicates import Standing, best_standing, mean_interval, standings, without_key
 from ..core.trial import Status
-from ..schedulers.dominance import non_dominated
 from ..text import flat, printable, shown
 from .base import Run
 

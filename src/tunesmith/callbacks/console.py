@@ -72,7 +72,11 @@ class LiveDisplay(Display):
         """Print above the screen what is said once."""
         super().handle(events, experiment)
         for line in announcements(events):
-            self._live.console.print(line, highlight=False, markup=False)
+            self.note(line)
+
+    def note(self, text: str) -> None:
+        """Print it above the screen."""
+        self._live.console.print(text, highlight=False, markup=False)
 
     def flush(self, experiment: Experiment) -> None:
         """Draw."""
@@ -102,7 +106,7 @@ class PlainDisplay(Display):
         """Print failures, and what is said once."""
         super().handle(events, experiment)
         for line in announcements(events):
-            self._print(line)
+            self.note(line)
         for event in events:
             if isinstance(event, TrialFailed):
                 self._failures += 1
@@ -110,6 +114,10 @@ class PlainDisplay(Display):
                     self._print(f"trial {event.trial} failed: {failure_line(event.failure)}")
                 if self._failures == SHOWN_FAILURES:
                     self._print("further failures are counted in the status lines")
+
+    def note(self, text: str) -> None:
+        """Print it."""
+        self._print(text)
 
     def flush(self, experiment: Experiment) -> None:
         """Print the best trial when it has changed, and a status line when it is time."""
@@ -149,7 +157,11 @@ class NotebookDisplay(Display):
         """Print under the table what is said once."""
         super().handle(events, experiment)
         for line in announcements(events):
-            print(line)
+            self.note(line)
+
+    def note(self, text: str) -> None:
+        """Print it under the table."""
+        print(text)
 
     def flush(self, experiment: Experiment) -> None:
         """Update the table."""

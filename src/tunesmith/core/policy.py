@@ -107,6 +107,11 @@ class Policy:
         """What a person should be told once; it only grows. A query like every other."""
         return ()
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What a person may want to know: what was chosen and why. It only grows; displays show each once."""
+        return ()
+
 
 class Searcher(Policy, ABC):
     """Proposes configs."""

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..core.dominance import Fronts, Losses, epsilon_net, hypervolume_order
 from ..core.events import Event, Reported, Result, TrialCompleted, TrialStopped
 from ..core.objective import WORST, Objective
 from ..core.policy import CONTINUE, FOREVER, Complete, Decision, Scheduler, Stop
 from ..errors import ConfigError
 from .arguments import time_attribute, time_of
-from .dominance import Fronts, Losses, epsilon_net, hypervolume_order
 from .rungs import Brackets
 
 if TYPE_CHECKING:

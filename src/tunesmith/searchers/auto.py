@@ -129,7 +129,7 @@ class Auto(LearningSearcher):
         self._seconds = 0.0
 
     @property
-    def warnings(self) -> Sequence[str]:
+    def notes(self) -> Sequence[str]:
         """What was chosen, and why."""
         return self._told
 

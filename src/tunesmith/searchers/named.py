@@ -9,39 +9,24 @@ from dataclasses import fields
 from typing import Any
 
 from ..errors import ConfigError
-from .auto import AutoSearcher
-from .bohb import BOHBSearcher
-from .cmaes import CMAESSearcher
-from .evolution import EvolutionSearcher
-from .forest import ForestSearcher
-from .gp import GPSearcher
-from .grid import GridSearcher
-from .latin_hypercube import LatinHypercubeSearcher
-from .learning import LearningSettings
-from .nsga2 import NSGA2Searcher
 from .settings import SearcherSettings
-from .sobol import SobolSearcher
-from .tpe import TPESearcher
-from .variants import BasicVariantGenerator
 
-_NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]] = {
-    "auto": AutoSearcher,
-    "random": BasicVariantGenerator,
-    "variant_generator": BasicVariantGenerator,
-    "bohb": BOHBSearcher,
-    "tpe": TPESearcher,
-    "sobol": SobolSearcher,
-    "lhs": LatinHypercubeSearcher,
-    "grid": GridSearcher,
-    "forest": ForestSearcher,
-    "nsga2": NSGA2Searcher,
-    "evolution": EvolutionSearcher,
-    "cmaes": CMAESSearcher,
-    "gp": GPSearcher,
+_OURS: dict[str, tuple[str, str]] = {
+    "auto": ("auto", "AutoSearcher"),
+    "random": ("variants", "BasicVariantGenerator"),
+    "variant_generator": ("variants", "BasicVariantGenerator"),
+    "bohb": ("bohb", "BOHBSearcher"),
+    "tpe": ("tpe", "TPESearcher"),
+    "gp": ("gp", "GPSearcher"),
     "cmaes": ("cmaes", "CMAESSearcher"),
     "forest": ("forest", "ForestSearcher"),
     "evolution": ("evolution", "EvolutionSearcher"),
+    "nsga2": ("nsga2", "NSGA2Searcher"),
+    "sobol": ("sobol", "SobolSearcher"),
+    "lhs": ("latin_hypercube", "LatinHypercubeSearcher"),
+    "grid": ("grid", "GridSearcher"),
 }
+"""Name -> file and class here; imported when it is asked for."""
 
 _FOREIGN: dict[str, tuple[str, str]] = {
     "ax": ("ax", "AxSearch"),
@@ -57,7 +42,7 @@ _FOREIGN: dict[str, tuple[str, str]] = {
     "smac": ("smac", "SMACSearch"),
     "zoopt": ("zoopt", "ZOOptSearch"),
 }
-"""Those that ask another package: name -> file and class in `integrations`, which is imported when it is asked for."""
+"""Those that ask another package: name -> file and class in `integrations`."""
 
 
 def searcher_named(
@@ -68,26 +53,25 @@ def searcher_named(
     Raises:
         ConfigError: No searcher is called so, or it does not know what to do about duplicates.
     """
-    settings = _settings_class(name.lower())
-    if settings is None:
-        names = [*_NAMED, *_FOREIGN]
+    if name.lower() not in _OURS | _FOREIGN:
+        names = [*_OURS, *_FOREIGN]
         near = difflib.get_close_matches(name.lower(), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ConfigError(
             f"searcher={name!r}: there is none of that name.{hint} "
             f"There are: {', '.join(map(repr, names))}; or give a tune.Searcher."
         )
+    settings = _settings_class(name.lower())
     arguments: dict[str, Any] = {"points_to_evaluate": points_to_evaluate}
     if duplicates != "skip":
         if "duplicates" not in {field.name for field in fields(settings)}:
             raise ConfigError(f"duplicates={duplicates!r}: searcher={name!r} proposes what it likes; leave it out.")
         arguments["duplicates"] = duplicates
-    return settings(**arguments)
-
-
-def _settings_class(name: str) -> type[BasicVariantGenerator | BOHBSearcher | LearningSettings] | None:
-    if name not in _FOREIGN:
-        return _NAMED.get(name)
-    file, settings = _FOREIGN[name]
-    found: type[LearningSettings] = getattr(importlib.import_module(f"...integrations.{file}", __name__), settings)
+    found: SearcherSettings = settings(**arguments)
     return found
+
+
+def _settings_class(name: str) -> Any:
+    folder = "." if name in _OURS else "..integrations."
+    file, settings = (_OURS | _FOREIGN)[name]
+    return getattr(importlib.import_module(folder + file, __package__), settings)

@@ -46,6 +46,11 @@ class ReplicatedSearcher(Searcher):
         """What the other searcher has to say."""
         return self.searcher.warnings
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What it may say beside."""
+        return self.searcher.notes
+
     def observe(self, event: Event, experiment: Experiment) -> None:
         """Learn which replicates there are, and pass on what the other searcher may see."""
         if type(event) is Suggested:

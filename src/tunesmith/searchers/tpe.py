@@ -160,7 +160,7 @@ def best_first(history: History, count: int) -> NDArray[np.int_]:
     objectives = history.objectives
     if objectives.shape[1] == 1:
         return np.argsort(history.losses, kind="stable")
-    from ..schedulers.dominance import hypervolume_order, non_dominated
+    from ..core.dominance import hypervolume_order, non_dominated
 
     points = [tuple(row) for row in objectives.tolist()]
     left = list(range(len(points)))

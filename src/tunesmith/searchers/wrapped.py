@@ -52,6 +52,11 @@ class WrappedSearcher(Searcher):
         """What the other searcher has to say."""
         return self.searcher.warnings
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What it may say beside."""
+        return self.searcher.notes
+
 
 def name_of_searcher(searcher: Searcher) -> str:
     """Return what people are told of a searcher: its class, and of a wrapper also that of what it wraps."""
