@@ -288,7 +288,8 @@ def train(config):
     for step in range(first, first + 1000):
         file.write_text(str(step))
         tune.report({"step": step}, checkpoint=file)
-        (tune.get_context().trial_folder.parents[1] / "running").touch()
+        if config["stubborn"] == config["some_stubborn"]:
+            (tune.get_context().trial_folder.parents[1] / "running").touch()
         try:
             time.sleep(0.01 if not config["stubborn"] else 600)
         except BaseException:
@@ -296,7 +297,8 @@ def train(config):
                 time.sleep(600)
             raise
 
-space = {"stubborn": tune.grid_search([False, sys.argv[1] == "stubborn"])}
+some_stubborn = sys.argv[1] == "stubborn"
+space = {"stubborn": tune.grid_search([False, some_stubborn]), "some_stubborn": some_stubborn}
 results = tune.run(train, space=space, name="e", resume="auto", grace_s=60, cpus=2)
 print(results.finished.reason, *[trial.status.value for trial in results])
 """
