@@ -1,3 +1,4 @@
+import dataclasses
 import math
 
 import pytest
@@ -88,3 +89,11 @@ def test_a_parameter_may_not_be_in_both_spaces():
 def test_settings_that_make_no_sense_are_refused(settings, message):
     with pytest.raises(ConfigError, match=message):
         tune.HyperOptSearch(**settings)
+
+
+def test_settings_can_be_replaced_one_by_one():
+    settings = tune.HyperOptSearch(random_state_seed=3, reward_attr="gain")
+
+    changed = dataclasses.replace(settings, gamma=0.5)
+
+    assert (changed.seed, changed.metric, changed.mode, changed.gamma) == (3, "gain", "max", 0.5)

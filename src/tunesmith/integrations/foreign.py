@@ -61,7 +61,7 @@ class ForeignSettings(LearningSettings, ABC):
 
     def __post_init__(self) -> None:
         if self.reward_attr is not None:
-            if self.metric is not None:
+            if (self.metric, self.mode) not in ((None, None), (self.reward_attr, "max")):
                 raise ConfigError(f"{self._name}: reward_attr= and metric= are the same. Give metric= and mode= only.")
             object.__setattr__(self, "metric", self.reward_attr)
             object.__setattr__(self, "mode", "max")
@@ -71,12 +71,12 @@ class ForeignSettings(LearningSettings, ABC):
         """Take an argument from the name that Ray Tune gives it.
 
         Raises:
-            ConfigError: Both were given.
+            ConfigError: Both were given, and differ.
         """
         value = getattr(self, theirs)
         if value is None:
             return
-        if getattr(self, own) is not None:
+        if getattr(self, own) not in (None, value):
             raise ConfigError(f"{self._name}: {theirs}= and {own}= are the same. Give one of them.")
         object.__setattr__(self, own, value)
 
@@ -123,9 +123,9 @@ class ForeignSettings(LearningSettings, ABC):
             self.package()
         return AdvisedSearcher(self, space, None if num_samples < 0 else num_samples, seed)
 
+    @abstractmethod
     def adviser(self, space: PlainSpace) -> Adviser:
         """Return who is asked, for a space of at least one parameter."""
-        raise NotImplementedError(f"{self._name} binds itself to a space in another way")
 
 
 class Adviser(ABC):
@@ -146,7 +146,8 @@ class AdvisedSearcher(LearningSearcher):
         super().__init__(settings, space, total, seed)
         self._purpose, self._package = settings.extra, settings.module
         self._needs_losses = settings.needs_losses
-        self._adviser = settings.adviser(PlainSpace(self.encoding)) if self.encoding.width else None
+        with in_package(settings.module, Draws(0)):
+            self._adviser = settings.adviser(PlainSpace(self.encoding)) if self.encoding.width else None
 
     def initial(self, history: History, number: int) -> Row | None:
         """Return where to look first; afterwards one who can begin with nothing is asked at once."""
