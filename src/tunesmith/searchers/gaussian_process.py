@@ -3,9 +3,10 @@
 Knows nothing of configs and trials, nor whether small values are good. The kernel is Matern-5/2 with one length for
 each group of features; the mean is a constant; the noise is the same everywhere, plus what is known of each value.
 
-Source: Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", chapters 2 and 5; the prior of the
-lengths, which grow with the root of the number of dimensions, is Hvarfner et al. 2024's ("Vanilla Bayesian Optimization
-Performs Great in High Dimensions").
+Source: Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", chapters 2 and 5; that lengths
+grow a priori with the root of the number of dimensions is Hvarfner et al. 2024's ("Vanilla Bayesian Optimization
+Performs Great in High Dimensions"). That they share a level is ours: with a prior for each alone, some dozens of values
+in many dimensions are explained by two or three of them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ Floats = NDArray[np.float64]
 
 ROOT5 = math.sqrt(5.0)
 LENGTH_MEAN, LEVEL_DEVIATION, LENGTH_DEVIATION = 0.0, 1.0, 0.7
-"""Of the logarithm of a length in one dimension, a priori."""
+"""Of the logarithms of the lengths in one dimension, a priori: the mean, the deviation of the level that they share,
+and of each from it."""
 SCALE_DEVIATION = 1.0
 NOISE_MEAN, NOISE_DEVIATION = math.log(1e-4), 3.0
 """Of the logarithm of the noise's variance; the values have variance 1."""

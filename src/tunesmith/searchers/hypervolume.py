@@ -13,24 +13,10 @@ from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from .acquisition import LOG_ROOT_TWO_PI, log_expected_excess
+from .fronts import front_ranks
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
-
-
-def undominated(points: Floats) -> NDArray[np.bool_]:
-    """Return which points, shape (n, m), no other one beats: at least as good in all objectives and better in one.
-
-    Of equal points the first is kept.
-    """
-    kept = np.ones(len(points), dtype=bool)
-    for index, point in enumerate(points):
-        others = points[kept]
-        at_least = (others <= point).all(axis=1)
-        better = (others < point).any(axis=1)
-        equal_before = bool((points[:index][kept[:index]] == point).all(axis=1).any())
-        kept[index] = not (at_least & better).any() and not equal_before
-    return kept
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -51,7 +37,7 @@ def boxes_below(front: Floats, reference: Floats) -> Boxes:
     There are n + 1 for two objectives, at most (n + 1)(n + 2) / 2 for three.
     """
     front = front[(front < reference).all(axis=1)]
-    front = front[undominated(front)]
+    front = front[front_ranks(front, 1) == 0]
     objectives = len(reference)
     levels = np.empty((objectives, len(front) + 2))
     ranks = np.empty(front.shape, dtype=np.intp)

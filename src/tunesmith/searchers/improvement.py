@@ -15,7 +15,8 @@ from scipy.special import log_ndtr
 
 from .acquisition import LOG_ROOT_TWO_PI, log_expected_improvement, log_improvement_slopes
 from .ascent import best_row
-from .hypervolume import Boxes, boxes_below, log_hypervolume_improvement, log_hypervolume_slopes, undominated
+from .fronts import front_ranks
+from .hypervolume import Boxes, boxes_below, log_hypervolume_improvement, log_hypervolume_slopes
 
 if TYPE_CHECKING:
     from .ascent import Goal, Wanted
@@ -75,7 +76,7 @@ def _goal(surrogates: Surrogates, history: History, random: np.random.Generator)
     objectives = history.objectives.shape[1]
     if objectives == 1:
         return _improvement(surrogates, history, history.losses)
-    front = int(undominated(history.objectives).sum())
+    front = int((front_ranks(history.objectives, 1) == 0).sum())
     if objectives > MOST_OBJECTIVES or front > LARGEST_FRONT[objectives]:
         return _improvement(surrogates, history, weighted(history.objectives, random))
     pending = surrogates.features.of(history.pending)
@@ -83,7 +84,7 @@ def _goal(surrogates: Surrogates, history: History, random: np.random.Generator)
     processes = [model.posterior(pending) for model in models]
     known = np.concatenate([surrogates.features.of(history.points), pending])
     means = np.column_stack([process.at(known)[0] for process in processes])
-    best = undominated(means)
+    best = front_ranks(means, 1) == 0
     worst = means[best].max(axis=0) + BEYOND_THE_FRONT * np.ptp(means, axis=0)
     rows = np.concatenate([history.points, history.pending])[best]
     return HypervolumeImprovement(surrogates.features, processes, boxes_below(means[best], worst)), rows

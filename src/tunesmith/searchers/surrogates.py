@@ -29,6 +29,7 @@ GROWTH = 1.06
 WARM_GROWTH = 1.3
 FEWEST_WARM = 8
 MOST_FITTED = 250
+"""Hyperparameters are found from so many losses at most, which are chosen as those of the model are."""
 MOST_REMEMBERED = 64
 OF_LABELS = 0.25
 """Variance of a label: without it the edge of the region that fails, a step, would make all lengths tiny."""
@@ -47,9 +48,10 @@ class Surrogates:
         """Return what is modelled of one objective's losses, shape (n,)."""
         # Those of earlier experiments first: they do not change.
         order = np.roll(np.arange(len(losses)), history.earlier)
-        order = order[chosen_points(losses[order], self._most)]
         points, losses, spread = history.points[order], losses[order], history.spread[order]
         parameters = self._hyperparameters(points, losses, spread, fixed_number(len(losses)))
+        chosen = chosen_points(losses, self._most)
+        points, losses, spread = points[chosen], losses[chosen], spread[chosen]
         warp = fitted_warp(losses)
         return Modelled(parameters, self._data(points, losses, spread, warp), warp, points)
 
@@ -78,6 +80,8 @@ class Surrogates:
         smaller = warm_number(count)
         if smaller:
             starts.append(self._hyperparameters(points, losses, spread, smaller))
+        chosen = chosen_points(losses, min(self._most, MOST_FITTED))
+        points, losses, spread = points[chosen], losses[chosen], spread[chosen]
         found, _ = fitted(self._data(points, losses, spread, fitted_warp(losses)), starts)
         self._remember(key, found)
         return found
@@ -124,7 +128,7 @@ def fixed_number(count: int) -> int:
         return count
     while True:
         larger = int(number * GROWTH) + 1
-        if larger > min(count, MOST_FITTED):
+        if larger > count:
             return number
         number = larger
 
