@@ -33,6 +33,7 @@ PAGES = [
     "docs/pbt.md",
     "docs/checkpoints.md",
     "docs/schedulers.md",
+    "docs/searchers.md",
     "docs/spaces.md",
     "docs/command_lines.md",
     "docs/warm_start.md",
