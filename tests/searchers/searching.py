@@ -74,8 +74,8 @@ PROBLEMS = {
 
 
 GOOD = {"numbers": 0.03, "mixed": 0.048, "categories": 2.0, "conditional": 0.0036}
-"""Losses that at most one in 1,000 configs of random search reaches (of 150,000 drawn); at most one in 10 of its runs of
-100 trials does."""
+"""Losses that at most one in 1,000 configs of random search reaches (of 150,000 drawn): at most one in 10 of its runs
+of 100 trials."""
 
 
 def driven(settings, space, loss, *, seed=0, trials=60, workers=1, faults=None, past=(), curve=None, **more):

@@ -35,6 +35,8 @@ ELSEWHERE, NEARBY = 300, 300
 """So many random configs, and so many near the best known ones, are looked at first."""
 ROUNDS, KEPT, NEIGHBOURS = 2, 10, 150
 """So often the neighbours of the best of those are looked at."""
+FEWEST = 8
+"""From fewer trials a forest learns nothing: until they are known, configs are drawn from the space."""
 BEST = 8
 """The best known configs have neighbours."""
 HIGHEST_FLOOR, LOWEST_FLOOR = 0.1, 0.001
@@ -104,7 +106,8 @@ class ForestSearch(LearningSearcher):
         import numpy as np
 
         random = self.random("forest", number)
-        if random.random() < self._settings.random_fraction:
+        is_early = len(history.points) + len(history.failed) < min(FEWEST, self.initial_points)
+        if is_early or random.random() < self._settings.random_fraction:
             row: FloatArray = self.encoding.uniform(1, random)[0]
             return row
         forest, losses = self._fitted(history, number)
