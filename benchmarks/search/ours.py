@@ -81,10 +81,6 @@ class Tunesmith:
         self._searcher.observe(event, self.experiment)
         self.cpu += time.process_time() - began
 
-    @property
-    def warnings(self) -> Sequence[str]:
-        return self._searcher.warnings
-
 
 def settings(name: str) -> Any:
     """Return the settings of a searcher: by its name, or with arguments, `gp(n_initial_points=5)`."""
