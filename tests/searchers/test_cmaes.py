@@ -49,8 +49,9 @@ def test_a_resume_after_any_event_makes_the_same_suggestions(space, workers):
     check_that_a_resume_changes_nothing(settings, run, space, trials=70, seed=4)
 
 
-def spread_of(told, name, numbers):
+def spread_of(told, name, numbers, of=float):
     values = [told.searcher._configs(told.searcher.history(), range(n, n + 1))[0][name] for n in numbers]
+    values = [of(value) for value in values]
     return float(np.mean(values)), float(np.std(values))
 
 
@@ -88,6 +89,15 @@ def test_it_begins_where_another_searchers_trials_were_good():
 
     assert abs(mean - 0.8) < 0.15
     assert deviation < 0.25
+
+
+def test_it_begins_with_the_prior_of_a_choice():
+    told = Told({"c": tune.choice(["a", "b"], prior="a"), "x": tune.uniform(0, 1)}, settings=CMAESSearcher())
+
+    share, _ = spread_of(told, "c", range(400), of=lambda value: value == "a")
+
+    # Half of the draws go to the prior, and half of the others too. 5 standard errors: once in 1.7 million runs.
+    assert abs(share - 0.75) < 5 * (0.75 * 0.25 / 400) ** 0.5
 
 
 def test_failed_trials_are_avoided():

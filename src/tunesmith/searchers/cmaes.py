@@ -292,11 +292,14 @@ class _Coordinates:
         """Of the stepped ones: where their values lie."""
         self._values: list[list[float]] = []
         """Of the choices: their indices, or the places of two levels."""
+        self._weights: list[tuple[float, ...]] = []
+        """Of the choices: how likely each value is to begin with."""
         for index, parameter in enumerate(encoding.parameters):
             domain, levels = parameter.domain, parameter.levels
             if parameter.options:
                 self._choices.append(index)
                 self._values.append([float(option) for option in range(parameter.options)])
+                self._weights.append(parameter.weights or (1 / parameter.options,) * parameter.options)
             elif not 2 <= levels <= MOST_LEVELS or domain is None or isinstance(domain, Normal):
                 self._continua.append(index)
             else:
@@ -304,6 +307,8 @@ class _Coordinates:
                 # The step of a margin makes no sense between two values: the paper takes them as a choice.
                 (self._choices if levels == 2 else self._stepped).append(index)
                 (self._values if levels == 2 else self._levels).append(places)
+                if levels == 2:
+                    self._weights.append((0.5, 0.5))
 
     def optimizer(
         self,
@@ -334,15 +339,18 @@ class _Coordinates:
         )
 
     def _likelihoods(self, choices: FloatArray | None) -> FloatArray | None:
-        """Return how likely each value of each choice is: halfway from all alike to as often as in some rows."""
+        """Return how likely each value of each choice is: as the space says, or halfway to as often as in some rows."""
         import numpy as np
 
-        if not self._choices or choices is None:
+        if not self._choices:
             return None
         likely = np.zeros((len(self._values), max(map(len, self._values))))
-        for place, values in enumerate(self._values):
-            often = np.bincount(choices[:, place].astype(int), minlength=len(values))
-            likely[place, : len(values)] = 0.5 / len(values) + 0.5 * often / len(choices)
+        for place, weights in enumerate(self._weights):
+            count = len(weights)
+            likely[place, :count] = np.array(weights) / sum(weights)
+            if choices is not None:
+                often = np.bincount(choices[:, place].astype(int), minlength=count) / len(choices)
+                likely[place, :count] = 0.5 * likely[place, :count] + 0.5 * often
         return likely
 
     def numeric(self, rows: FloatArray) -> FloatArray:
