@@ -46,12 +46,13 @@ ADAPTERS = {
     "bayesopt": Adapter(lambda: tune.BayesOptSearch(n_initial_points=5, utility_kwargs=EI), "bayes_opt", 24, SMALL),
     "cfo": Adapter(tune.CFO, "flaml", 60),
     "blendsearch": Adapter(tune.BlendSearch, "flaml"),
-    "nevergrad": heavy(tune.NevergradSearch, "nevergrad", 100),
+    "nevergrad": heavy(tune.NevergradSearch, "nevergrad", 200),
+    "nevergrad, cma": heavy(lambda: tune.NevergradSearch(optimizer="CMA"), "nevergrad", 60),
     "zoopt": heavy(lambda: tune.ZOOptSearch(budget=60, n_initial_points=5), "zoopt", 60),
     "smac": heavy(lambda: tune.SMACSearch(n_initial_points=5, challengers=100), "smac"),
     "botorch": heavy(lambda: tune.BoTorchSearch(n_initial_points=5, num_restarts=1, raw_samples=32), "botorch"),
     "ax": heavy(lambda: tune.AxSearch(n_initial_points=5), "ax"),
-    "hebo": heavy(lambda: tune.HEBOSearch(n_initial_points=5), "hebo"),
+    "hebo": heavy(lambda: tune.HEBOSearch(n_initial_points=5, hebo_kwargs={"model_name": "rf"}), "hebo"),
     "optuna, nsga": Adapter(lambda: optuna_with("NSGAIISampler", population_size=5), "optuna", 200),
 }
 

@@ -53,7 +53,7 @@ class HEBOSearch(ForeignSettings):
             return super().package()
         except MissingExtra as error:
             # An extra could not say it: HEBO pins a NumPy that is too old for us, and does not need it.
-            how = "Install torch, then pip install gpytorch pymoo GPy catboost; then pip install --no-deps HEBO==0.3.5"
+            how = "docs/foreign_searchers.md says how; it ends with: pip install --no-deps HEBO==0.3.5"
             raise MissingExtra(f"HEBOSearch needs the package 'hebo'. {how}") from error
 
     def adviser(self, space: PlainSpace) -> Adviser:
