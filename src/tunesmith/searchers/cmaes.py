@@ -61,7 +61,7 @@ class CMAESSearcher(LearningSettings):
     It begins in the middle of the space (or, when points to evaluate, initial points or an earlier searcher's trials
     are known, around the best of those) and restarts elsewhere with twice the population when it has converged. Any
     number of workers is kept busy; failed trials count as the worst. With several objectives a population is ordered by
-    fronts, and each front by its points' share of the hypervolume.
+    fronts, and each front by its points' crowding distance.
 
     Args:
         population_size: How many results change the distribution at once; None: 4 + 3 log(parameters), or half the
