@@ -25,6 +25,9 @@ ROOT5 = math.sqrt(5.0)
 LENGTH_MEAN, LEVEL_DEVIATION, LENGTH_DEVIATION = 0.0, 1.0, 0.7
 """Of the logarithms of the lengths in one dimension, a priori: the mean, the deviation of the level that they share,
 and of each from it."""
+SHORTEST = 0.06
+"""Of lengths in one dimension. What is rougher is noise: a model that believes in shorter ones after a few unlucky
+values knows nothing but the surroundings of the best, and never looks elsewhere again."""
 SCALE_DEVIATION = 1.0
 NOISE_MEAN, NOISE_DEVIATION = math.log(1e-4), 3.0
 """Of the logarithm of the noise's variance; the values have variance 1."""
@@ -157,12 +160,13 @@ def _mean_and_weights(inverse: Floats, values: Floats) -> tuple[float, Floats]:
 def fitted(data: Data, starts: list[Hyperparameters]) -> tuple[Hyperparameters, float]:
     """Return the likeliest hyperparameters that are found from some starts, and their negative log posterior."""
     best, least = starts[0].vector, math.inf
-    bounds = [(math.log(0.01), math.log(1e3))] * (len(best) - 2) + [(math.log(0.02), math.log(50.0))]
-    bounds.append((math.log(1e-8), 0.0))
+    groups = len(best) - 2
+    shortest = math.log(SHORTEST * math.sqrt(groups))
+    bounds = [(shortest, math.log(1e3))] * groups + [(math.log(0.02), math.log(50.0)), (math.log(1e-8), 0.0)]
     for start in starts:
         found = minimize(
             negative_log_posterior,
-            start.vector,
+            np.maximum(start.vector, [low for low, _ in bounds]),
             args=(data,),
             jac=True,
             method="L-BFGS-B",
