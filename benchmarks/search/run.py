@@ -73,7 +73,7 @@ def _summary(
         for one in modes:
             ends = [cell for (_, its, at), cell in table.items() if its == one and at == one[1] and method in cell]
             mean, low, high = geometric_mean_ratio(ends, method) if ends else (np.nan, np.nan, np.nan)
-            row.append(f"{mean:.3f} [{low:.3f}, {high:.3f}] ({len(ends)})")
+            row.append(f"{mean:.3f} [{low:.3f}, {high:.3f}] ({len(ends)})" if ends else "-")
         rank = ranks.get(method)
         row.append("-" if rank is None else f"{rank[0]:.2f} [{rank[1]:.2f}, {rank[2]:.2f}]")
         own = [record.cpu_ms for record in found.values() if record.method == method]
