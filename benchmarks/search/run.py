@@ -57,6 +57,8 @@ def report(found: Mapping[Key, Record], methods: Sequence[str], modes: Sequence[
     points = {one: [at for at in READ_AT if at <= one[1]] for one in modes}
     table = cells(found, methods, points)
     here = [method for method in methods if any(method in cell for cell in table.values())]
+    if not here:
+        return f"No tables: they begin with runs of {RANDOM!r}, and there are none of these problems and modes."
     return "\n\n".join([_summary(found, table, here, modes), *(_by_problem(table, here, one) for one in modes)])
 
 
