@@ -288,7 +288,7 @@ def test_with_nothing_given_a_simulated_experiment_ends_and_saves_most_of_the_st
         )
 
     ran = simulate(curve, space={"x": tune.uniform(0, 1)}, metric="loss", mode="min", num_samples=100, workers=workers,
-                   scheduler=scheduler(max_t=None, grace_period=None, reduction_factor=3), history=True)  # fmt: skip
+                   searcher="random", scheduler=scheduler(max_t=None, grace_period=None, reduction_factor=3), history=True)  # fmt: skip
 
     assert ran.finished == "completed"
     assert min(len(trial.history) for trial in ran.trials) == 9

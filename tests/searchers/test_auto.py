@@ -122,3 +122,34 @@ def test_it_says_when_trials_turn_out_to_be_quick():
 
 def test_a_share_of_the_trials_can_be_spread_over_the_space_first():
     assert AutoSearcher(n_initial_points=3).bound_to(Space(NUMBERS), 20, 0).initial_points == 3
+
+
+def test_where_trials_are_stopped_early_the_gaussian_process_goes_on_alone_and_says_so():
+    def curve(config, epoch):
+        return {"loss": config["x0"] + 1 / epoch} if epoch <= 9 else None
+
+    bound = []
+
+    class Watched(tune.AutoSearcher):
+        def bound_to(self, space, num_samples, seed):
+            bound.append(super().bound_to(space, num_samples, seed))
+            return bound[-1]
+
+    tune.simulate(
+        curve,
+        space=NUMBERS,
+        metric="loss",
+        mode="min",
+        searcher=Watched(),
+        scheduler=tune.ASHAScheduler(max_t=9, reduction_factor=3),
+        num_samples=70,
+        workers=4,
+    )
+
+    searcher = bound[-1]
+    assert searcher.notes[1:] == [
+        "from here on they come from a Gaussian process "
+        "(which believes a predicted end as much as it is certain; trials are stopped early)"
+    ]
+    assert {searcher.method(searcher.history(), number) for number in range(50, 70)} == {"gp"}
+    assert {searcher.method(searcher.history(), number) for number in range(2000, 2004)} == set(TURNS)

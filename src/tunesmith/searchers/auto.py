@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..core.events import Event, TrialCompleted
+from ..core.events import Event, TrialCompleted, TrialPaused, TrialStopped
 from ..space.space import Space
 from .cmaes import CMAES, CMAESSearcher
 from .gp import GP, GPSearcher
@@ -90,6 +90,9 @@ class Phase:
 
 
 NAMES = {"gp": "a Gaussian process", "tpe": "TPE", "cmaes": "CMA-ES"}
+CUT_SHORT = Phase(0, ("gp",), "which believes a predicted end as much as it is certain; trials are stopped early")
+LAST_CUT_SHORT = 1000
+"""After so many trials, most of which were short, a Gaussian process costs more than it finds."""
 QUICK_PHASE = Phase(0, ("tpe",), "trials end more often than a Gaussian process can propose new ones")
 
 
@@ -127,6 +130,8 @@ class Auto(LearningSearcher):
         self._told = [f"proposals come from {', '.join(map(str, self.phases))}"]
         self._timed = 0
         self._seconds = 0.0
+        self._is_cut_short = "gp" not in self._members
+        """Whether that trials are stopped early has been told, where it changes anything."""
 
     @property
     def notes(self) -> Sequence[str]:
@@ -136,7 +141,11 @@ class Auto(LearningSearcher):
     def observe(self, event: Event, experiment: Experiment) -> None:
         """Learn from an event."""
         super().observe(event, experiment)
-        if type(event) is TrialCompleted and self._timed < FEWEST_TIMED:
+        if type(event) is TrialStopped or (type(event) is TrialPaused and not event.interrupted):
+            if not self._is_cut_short:
+                self._is_cut_short = True
+                self._told.append(f"from here on they come from {CUT_SHORT}")
+        elif type(event) is TrialCompleted and self._timed < FEWEST_TIMED:
             self._timed += 1
             self._seconds += experiment.trials[event.trial].elapsed
             if self._timed == FEWEST_TIMED and self._seconds < QUICK * FEWEST_TIMED * max(1, len(experiment.live)):
@@ -151,9 +160,16 @@ class Auto(LearningSearcher):
         if is_quick(history):
             return QUICK_PHASE.methods[0]
         phase = next(phase for phase in reversed(self.phases) if phase.first <= number)
+        if "gp" in self._members and number < LAST_CUT_SHORT and is_cut_short(history):
+            phase = CUT_SHORT
         if history.objectives.shape[1] > 1:
             return phase.methods[0]
         return phase.methods[number % len(phase.methods)]
+
+
+def is_cut_short(history: History) -> bool:
+    """Whether some trials were stopped before their end, so that their losses are predictions."""
+    return bool(history.spread[: len(history.spread) - history.earlier].any())
 
 
 def is_quick(history: History) -> bool:

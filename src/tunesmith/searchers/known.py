@@ -61,6 +61,8 @@ class Known:
         """Trials that lie outside since the space was changed for the last time."""
         self._losses: list[tuple[float, ...] | None] = []
         """By trial: the best loss of a single objective, the last losses of several."""
+        self._seconds: list[float] = []
+        """By trial: how long it had trained at its newest result."""
         self._open: dict[int, None] = {}
         """Trials of which no loss is known that could be compared."""
         self._complete: dict[int, None] = {}
@@ -131,7 +133,7 @@ class Known:
                 [(predicted[trial][0], *losses[1:]) for trial, losses in zip(partial, partly, strict=True)]
             )
             trials = np.concatenate([complete, partial])
-            seconds = np.concatenate([seconds, np.zeros(len(partial))])
+            seconds = np.concatenate([seconds, [self._seconds[trial] for trial in partial]])
             objectives = np.concatenate([objectives, known]) if len(complete) else known
             spread = np.concatenate([spread, [predicted[trial][1] for trial in partial]])
         return History(
@@ -161,12 +163,14 @@ class Known:
             self._outside.add(trial)  # It is of an earlier session, whose space had it.
         self._rows.put(trial, row)
         self._losses.append(None)
+        self._seconds.append(0.0)
         self._reopen(trial)
 
     def _reported(self, event: Reported, objectives: Sequence[Objective]) -> None:
         trial = event.trial
         if trial in self._outside:
             return
+        self._seconds[trial] = event.elapsed
         losses = tuple([objective.loss(event) for objective in objectives])
         before = self._losses[trial]
         if before is None or len(losses) > 1 or (losses and losses[0] < before[0]):
