@@ -147,9 +147,10 @@ def test_where_trials_are_stopped_early_the_gaussian_process_goes_on_alone_and_s
     )
 
     searcher = bound[-1]
-    assert searcher.notes[1:] == [
+    (note,) = searcher.notes[1:]
+    assert note == (
         "from here on they come from a Gaussian process "
         "(which believes a predicted end as much as it is certain; trials are stopped early)"
-    ]
+    )
     assert {searcher.method(searcher.history(), number) for number in range(50, 70)} == {"gp"}
     assert {searcher.method(searcher.history(), number) for number in range(2000, 2004)} == set(TURNS)
