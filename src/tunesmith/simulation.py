@@ -78,7 +78,8 @@ def simulate(
             weighs several; `best` is the best by the first.
         mode: "min" or "max".
         scheduler: As in `run`: an object, or a name.
-        searcher: As in `run`, with a function. Recorded curves are those of their configs alone.
+        searcher: As in `run`, with a function; but by default "random", which costs no real time. Recorded curves are those
+            of their configs alone.
         num_samples: How many trials. Default with recorded curves: all of them; with a function: 1, or the grid.
         workers: How many trials run at once: one node with so many CPUs.
         seed: Of all that is random; with recorded curves also of the order in which they are tried.
@@ -117,7 +118,7 @@ def simulate(
         compiled = searched_space(space, searcher)
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
         objectives = _objectives(metric, mode, chosen_scheduler)
-        searcher_for = _searcher(searcher, compiled, count, None, objectives=objectives)
+        searcher_for = _searcher("random" if searcher is None else searcher, compiled, count, None, objectives=objectives)
         window = _window(deterministic, chosen_scheduler)
         chosen_searcher, wanted = (searcher_for if window is None else in_step(searcher_for, window))(seed)
         sources = _sources(warm_from, chosen_searcher)
