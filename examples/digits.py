@@ -61,6 +61,7 @@ def main():
             mode="max",
             num_samples=options.configs,
             scheduler=scheduler,
+            searcher="random",  # one that learns would not propose the same configs in both
             seed=1,
             name=f"digits_{name}",
             storage_path=storage,
