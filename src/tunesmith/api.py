@@ -512,7 +512,13 @@ def _executor(executor: Executor | str, cpus: float | None, gpus: int | Sequence
             from .executors.inline import InlineExecutor
 
             return InlineExecutor(cpus=cpus, gpus=gpus)
-    raise ConfigError(f"executor={executor!r}: give 'local', 'inline' or an Executor.")
+        case "ray":
+            if cpus is not None or gpus is not None:
+                raise ConfigError("cpus= and gpus= are of one machine; a Ray cluster says itself what it has.")
+            from .executors.ray import RayExecutor
+
+            return RayExecutor()
+    raise ConfigError(f"executor={executor!r}: give 'local', 'inline', 'ray' or an Executor.")
 
 
 def _holds(pause: str, executor: Executor) -> bool:

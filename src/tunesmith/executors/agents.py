@@ -66,6 +66,9 @@ class AgentExecutor(Executor):
     def _on_end(self, line: AgentLine) -> None:
         """Learn that an attempt of an agent has ended."""
 
+    def _on_woken(self) -> None:
+        """Take in what another thread has called `wake` for."""
+
     def _on_beat(self) -> None:
         """Look after the engine, about once a second."""
 
@@ -212,6 +215,7 @@ class AgentExecutor(Executor):
                 is_woken = True
                 with contextlib.suppress(BlockingIOError):
                     os.read(self._wake_in, 4096)
+                self._on_woken()
         now = monotonic()
         if now >= self._beat_at:
             self._beat_at = now + BEAT

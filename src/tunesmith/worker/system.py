@@ -29,8 +29,8 @@ MALLOC_SETTING = "glibc.malloc.hugetlb=1"
 _c_library = ctypes.CDLL(None, use_errno=True)
 
 
-def interpreter(module: str, *arguments: int) -> list[str]:
-    """Return a command line that calls `module.main(*arguments)` in a Python with this one's paths and options."""
+def interpreter(module: str, *arguments: object) -> list[str]:
+    """Return a command line that calls `module.main(*arguments)`, of literals, in a Python like this one."""
     # Imported here: an agent that forks never needs it.
     import subprocess
 
@@ -38,7 +38,7 @@ def interpreter(module: str, *arguments: int) -> list[str]:
     # The paths stand in the code because PYTHONPATH has no room for all of what may be in them.
     state = f"sys.path[:] = {[str(path) for path in sys.path]!a}; sys.argv[:] = {sys.argv!a}"
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    call = f"from {module} import main; main({', '.join(map(str, arguments))})"
+    call = f"from {module} import main; main({', '.join(map(repr, arguments))})"
     return [sys.executable, *options, "-c", f"import sys; {state}; {call}"]
 
 
