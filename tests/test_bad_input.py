@@ -62,7 +62,7 @@ ARGUMENTS = [
     ({"space": {"x": tune.uniform}}, S, "space['x']: uniform is not called. Write uniform(...)."),
     ({"space": {"m": {"x": tune.randint(8, 2)}}}, S, "space['m']['x']: randint(8, 2) is empty: its low end is above"),
     ({"space": {"x": tune.grid_search([])}}, S, "space['x']: grid_search([]) is empty. Give at least one value."),
-    ({"space": {"x": lambda spec: spec.config.y}}, S, "space['x']: its function failed for trial 0: AttributeError: "),
+    ({"space": {"x": lambda spec: spec.config.y}}, S, "space['x']: its function failed for trial 0: MissingKeyError: "),
     (
         {"space": {"x": lambda spec: spec.config.y, "y": lambda spec: spec.config.x}},
         S,

@@ -157,6 +157,17 @@ def test_of_an_edited_grid_what_was_tried_is_not_tried_again(tmp_path):
         assert [event.trials_wanted for event in reader.sessions()] == [6, 10, 10]
 
 
+def test_a_grid_over_a_whole_space_is_gone_through_where_nobody_was(tmp_path):
+    grid = tune.GridSearcher(points_per_parameter=3)
+    session(tmp_path, {"a": tune.choice([1, 2]), "x": tune.quniform(0, 2, 1)}, 1, searcher=grid)
+
+    edited = {"a": tune.choice([2, 3]), "x": tune.quniform(0, 2, 1)}
+    results = session(tmp_path, edited, 1, searcher=grid)
+
+    assert sorted((trial.config["a"], trial.config["x"]) for trial in results[6:]) == [(3, 0), (3, 1), (3, 2)]
+    assert len(session(tmp_path, edited, 1, searcher=grid)) == 9
+
+
 def test_each_point_of_an_edited_grid_has_as_many_samples_as_are_wanted(tmp_path):
     session(tmp_path, {"g": tune.grid_search([1, 2]), "x": X}, 2)
 
@@ -176,15 +187,18 @@ def test_an_edited_grid_with_replicates(tmp_path):
     assert sorted(tried[4:]) == [(3, 0), (3, 1)]
 
 
-def test_a_finite_space_that_has_lost_a_choice_is_gone_through_to_its_end(tmp_path):
+@pytest.mark.parametrize("searcher", [None, TPESearcher()], ids=["default", "tpe"])
+def test_a_finite_space_that_has_lost_a_parameter_is_gone_through_to_its_end(tmp_path, searcher):
     space = {"a": tune.choice([1, 2, 3]), "b": tune.choice([1, 2])}
-    session(tmp_path, space, 3, searcher=TPESearcher())
+    session(tmp_path, space, 3, searcher=searcher)
 
-    results = session(tmp_path, {"a": tune.choice([1, 2, 3, 4])}, 30, searcher=TPESearcher())
+    smaller = {"a": tune.choice([2, 3, 4, 5])}
+    results = session(tmp_path, smaller, 30, searcher=searcher)
 
     tried = [trial.config["a"] for trial in results]
-    assert sorted(set(tried)) == [1, 2, 3, 4]
-    assert len(tried) == 3 + 4 - len(set(tried[:3]))
+    assert sorted(set(tried) - {1}) == [2, 3, 4, 5]
+    assert len(tried) == 3 + 4 - len(set(tried[:3]) - {1})
+    assert len(session(tmp_path, smaller, 30, searcher=searcher)) == len(tried)
 
 
 def test_a_trial_under_way_goes_on_though_it_lies_outside_now(tmp_path):

@@ -26,12 +26,17 @@ PAGES = [
     "docs/tutorial.md",
     "docs/from_ray_tune.md",
     "docs/own_scheduler.md",
+    "docs/own_searcher.md",
+    "docs/ask_and_tell.md",
     "docs/simulate.md",
     "docs/objectives_and_racing.md",
     "docs/pbt.md",
     "docs/checkpoints.md",
     "docs/schedulers.md",
+    "docs/spaces.md",
     "docs/command_lines.md",
+    "docs/warm_start.md",
+    "docs/changing_the_space.md",
 ]
 
 

@@ -141,6 +141,13 @@ def test_configs_come_one_by_one_so_that_the_first_trial_waits_for_one_of_them_o
     assert [trial.status for trial in results] == ["completed"] * 3
 
 
+def test_a_config_that_cannot_be_journaled_is_an_error_that_says_so(tmp_path):
+    with pytest.raises(tune.TuneError, match=r"Slow.suggest returned a config that JSON cannot hold .* \.item\(\)"):
+        loop(tmp_path, steps, searcher=Slow(lambda number: {"x": object()}))
+
+    assert tune.load(tmp_path / "e").counts["completed"] == 0
+
+
 def test_an_executor_whose_trials_share_our_thread_or_virtual_time_asks_at_once(tmp_path):
     searcher = Slow(lambda number: {"x": number})
 

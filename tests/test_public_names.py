@@ -29,8 +29,10 @@ NAMES = """
     TPESearcher
     CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher
     GPSearcher AutoSearcher
+    HyperOptSearch OptunaSearch
     PASHAScheduler PromotionASHAScheduler TopKScheduler
     Optimizer
+    ConcurrencyLimiter GivenPoints Repeater
     choice get_checkpoint get_context grid_search load lograndint loguniform qlograndint qloguniform qrandint qrandn
     Space boolean ordinal permutation simplex subset when
     quniform randint randn register_trainable report resume run run_experiments sample_from uniform with_parameters

@@ -68,6 +68,10 @@ class Peer:
     def tell(self, number: int, loss: float) -> None:
         self._say({"do": "tell", "number": number, "loss": loss})
 
+    def give(self, config: Config, loss: float) -> None:
+        """Tell of a trial that somebody else proposed, before the first is asked for."""
+        self._say({"do": "give", "config": config, "loss": loss})
+
     def close(self) -> None:
         self._process.kill()
         self._process.wait()

@@ -48,9 +48,7 @@ class Tunesmith:
         began = time.process_time()
         (config,) = self._searcher.suggest(1, self.experiment)
         self.cpu += time.process_time() - began
-        number = self.experiment.next_number
-        self._feed(Suggested(at=float(number), configs=(config,)))
-        self._feed(TrialLaunched(at=float(number), trial=number, attempt=1, placement=Placement("here", {"cpu": 1.0})))
+        self._launch(config)
         flat: Config = {}
         for name, value in config.items():
             if name in self._nested:
@@ -60,11 +58,22 @@ class Tunesmith:
                 flat[name] = value
         return flat
 
+    def give(self, config: Config, loss: float) -> None:
+        """Tell of a trial that somebody else proposed; only for spaces without conditions."""
+        number = self.experiment.next_number
+        self._launch(config)
+        self.tell(number, loss)
+
     def tell(self, number: int, loss: float) -> None:
         at = self.experiment.at + 1
         self._feed(Reported(at=at, trial=number, attempt=1, number=1, metrics={"loss": loss}, elapsed=1.0))
         self._feed(AttemptEnded(at=at, trial=number, attempt=1, outcome="done"))
         self._feed(TrialCompleted(at=at, trial=number))
+
+    def _launch(self, config: Config) -> None:
+        number, at = self.experiment.next_number, self.experiment.at
+        self._feed(Suggested(at=at, configs=(config,)))
+        self._feed(TrialLaunched(at=at, trial=number, attempt=1, placement=Placement("here", {"cpu": 1.0})))
 
     def _feed(self, event: Any) -> None:
         self.experiment.apply(event)

@@ -76,6 +76,11 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "searchers.sobol": ("SobolSearcher",),
     "searchers.tpe": ("TPESearcher",),
     "searchers.variants": ("BasicVariantGenerator",),
+    "searchers.given": ("GivenPoints",),
+    "searchers.limited": ("ConcurrencyLimiter",),
+    "searchers.repeated": ("Repeater",),
+    "integrations.hyperopt": ("HyperOptSearch",),
+    "integrations.optuna": ("OptunaSearch",),
     "stoppers": (
         "CombinedStopper",
         "ExperimentPlateauStopper",

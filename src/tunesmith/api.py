@@ -38,7 +38,7 @@ from .schedulers.racing import RacingScheduler
 from .searchers.lagged import WINDOW, in_step
 from .searchers.named import searcher_named
 from .searchers.replicated import replicated
-from .searchers.settings import SearcherSettings
+from .searchers.settings import SearcherSettings, searched_space
 from .searchers.variants import BasicVariantGenerator, VariantGenerator
 from .session import Plan, drive
 from .space.space import Space
@@ -180,7 +180,7 @@ def run(
     check_trainable(bound, saves=freq > 0 or at_end)
     chosen_scheduler = _unused(_scheduler(scheduler))
     objectives = _objectives(metric, mode, chosen_scheduler)
-    compiled = Space.of(space)
+    compiled = searched_space(space, searcher)
     samples = arguments.sample_count(num_samples)
     searcher_for = _searcher(
         searcher, compiled, samples, points_to_evaluate, objectives=objectives, duplicates=duplicates

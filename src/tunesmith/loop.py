@@ -16,6 +16,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType
 
+import msgspec
+
 from .background import Background
 from .callbacks.base import Callback, Run
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
@@ -212,6 +214,13 @@ class Loop:
             raise TuneError(
                 f"{type(self._searcher).__name__}.suggest returned {len(configs)} configs; {count} were asked for."
             )
+        try:
+            msgspec.json.encode(configs)
+        except TypeError as error:
+            raise TuneError(
+                f"{type(self._searcher).__name__}.suggest returned a config that JSON cannot hold ({error}): "
+                f"{configs!r:.200}. Of numpy's values .item() or .tolist() makes plain ones."
+            ) from error
         at = self._executor.now()
         if not configs and self._searcher.is_exhausted(self.experiment):
             return SpaceExhausted(at=at)

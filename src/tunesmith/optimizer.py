@@ -18,15 +18,15 @@ from .analysis.results import Results
 from .api import _objectives, _resume_words, _scheduler, _searcher, _sources, _unused
 from .asking import AskedSession, failure_of
 from .core.engine import Core, Limits, fold
-from .core.events import EarlierTrials, Event, ExperimentCreated, Node, SessionOpened
+from .core.events import Event, ExperimentCreated, Node, SessionOpened
 from .core.experiment import Experiment
 from .core.policy import Scheduler, Searcher
 from .core.trial import Trial
-from .earlier.sources import earlier_trials
+from .earlier.sources import earlier_trials, known_sources
 from .errors import ConfigError
 from .places import DEFAULT_STORAGE, Place, place_for
 from .searchers.edited import wanted_now
-from .searchers.settings import SearcherSettings
+from .searchers.settings import SearcherSettings, searched_space
 from .session import _new_journal, _past
 from .space.edits import description
 from .space.space import Space
@@ -100,7 +100,7 @@ class Optimizer:
         points_to_evaluate: Sequence[Mapping[str, Any]] | None = None,
         warm_from: Any = None,
     ) -> None:
-        self._space = Space.of(space)
+        self._space = searched_space(space, searcher)
         chosen = _unused(_scheduler(scheduler))
         self._objectives = _objectives(VALUE if metric is None else metric, mode, chosen)
         samples = arguments.sample_count(num_samples)
@@ -169,7 +169,7 @@ class Optimizer:
         at = self._session.now()
         first, *more = self._objectives
         change = space_change(past, space, at)
-        known = {event.source for event in past if isinstance(event, EarlierTrials)}
+        known = known_sources(past, self._objectives)
         earlier = earlier_trials(sources, space, self._objectives, known=known)
         opened = SessionOpened(
             at=at,

@@ -20,7 +20,7 @@ from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
 from .core.resources import Pool
-from .earlier.sources import earlier_trials
+from .earlier.sources import earlier_trials, known_sources
 from .errors import ConfigError
 from .executors.base import Executor, Job
 from .layout import JOURNAL
@@ -216,8 +216,8 @@ def _check_replicates(plan: Plan, past: Sequence[Event]) -> None:
 
 def _earlier(plan: Plan, past: Sequence[Event]) -> list[EarlierTrials]:
     """Return what sources have found that the journal does not have yet."""
-    known = {event.source for event in past if isinstance(event, EarlierTrials)}
     objectives = () if plan.objective is None else (plan.objective, *plan.more_objectives)
+    known = known_sources(past, objectives)
     return list(earlier_trials(plan.warm_from, plan.space, objectives, known=known))
 
 

@@ -34,7 +34,7 @@ from .executors.simulated import SimulatedExecutor
 from .layout import JOURNAL
 from .searchers.lagged import in_step
 from .searchers.listed import ListedConfigs
-from .searchers.settings import SearcherSettings
+from .searchers.settings import SearcherSettings, searched_space
 from .space.space import Space
 from .stoppers import as_stopper
 
@@ -114,7 +114,7 @@ def simulate(
         chosen_searcher: Searcher = ListedConfigs([curve.config for curve in chosen])
         wanted: int | None = len(chosen)
     else:
-        compiled = Space.of(space)
+        compiled = searched_space(space, searcher)
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
         objectives = _objectives(metric, mode, chosen_scheduler)
         searcher_for = _searcher(searcher, compiled, count, None, objectives=objectives)

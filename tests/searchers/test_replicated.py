@@ -5,11 +5,13 @@ import pytest
 from tunesmith.core.events import SessionOpened, Suggested
 from tunesmith.core.experiment import Experiment
 from tunesmith.core.policy import Searcher
+from tunesmith.searchers.named import searcher_named
 from tunesmith.searchers.replicated import BLOCK, ReplicatedSearcher, replicated
 from tunesmith.searchers.variants import VariantGenerator
 from tunesmith.space.domains import choice, grid_search, uniform
 from tunesmith.space.space import Space
 from tunesmith.space.variants import Variants
+from tunesmith.testing import check_searcher
 
 
 def naive_order(configs, replicates):
@@ -143,3 +145,17 @@ def test_equal_configs_of_a_small_space_stay_apart():
     configs = drained(searcher, experiment_of(searcher, 4), iter(lambda: 3, None))
 
     assert [config["replicate"] for config in configs] == [0, 0, 1, 1]
+
+
+def test_replicated_searchers_keep_the_contract_of_searchers():
+    space = Space({"x": uniform(0, 1)})
+
+    for replicates in (2, 3):
+        check_searcher(
+            lambda: ReplicatedSearcher(searcher_named("tpe").bound_to(space, 12, 7), replicates),  # noqa: B023
+            spaces={"plain": space},
+            runs=4,
+            fewest=12,
+            trials=12,
+            questions=8,
+        )

@@ -46,8 +46,14 @@ def test_other_dicts_stay_as_they_are(spec):
 WRITTEN = {
     **{name: [8, 16] for name in ("uniform", "loguniform", "randint", "lograndint")},
     **{name: [8, 16, 4] for name in ("quniform", "qloguniform", "qrandint", "qlograndint", "qrandn")},
-    "randn": [], "boolean": [], "choice": [1, 2], "ordinal": [1, 2], "grid_search": [1, 2],
-    "permutation": ["a", "b"], "subset": ["a", "b"], "simplex": ["a", "b"],
+    "randn": [],
+    "boolean": [],
+    "choice": [1, 2],
+    "ordinal": [1, 2],
+    "grid_search": [1, 2],
+    "permutation": ["a", "b"],
+    "subset": ["a", "b"],
+    "simplex": ["a", "b"],
     "when": {"parent": "x", "value": "sgd", "then": 1},
 }
 

@@ -6,7 +6,7 @@ import pytest
 
 import tunesmith as tune
 from tunesmith.space.encoding import Encoding
-from tunesmith.space.placing import fitted, placed
+from tunesmith.space.placing import fitted, placed, wholly_placed
 from tunesmith.space.space import Space
 
 
@@ -58,6 +58,14 @@ def test_what_a_config_does_not_say_is_the_prior_where_there_is_one():
     assert found.unknown == []
     assert found.point.values == {"x": 0.25, "n": 4, "c[2]/k": 0.5}
     assert found.point.options == {"c": 2}
+
+
+def test_wholly_placed_is_only_what_says_all():
+    encoding = Encoding(Space({"x": tune.uniform(0, 1), "y": tune.uniform(0, 1)}))
+
+    assert wholly_placed(encoding, {"x": 0.25, "y": 0.5, "z": 1}) == (0.25, 0.5)
+    assert wholly_placed(encoding, {"x": 0.25}) is None
+    assert wholly_placed(encoding, {"x": 2, "y": 0.5}) is None
 
 
 def test_a_config_that_says_nothing_of_the_space_lies_outside():

@@ -10,6 +10,7 @@ import pytest
 import tunesmith as tune
 from tunesmith.errors import SpaceError
 from tunesmith.space.domains import scaled
+from tunesmith.space.draws import first_points
 from tunesmith.space.encoding import Encoding
 from tunesmith.space.priors import mixture
 from tunesmith.space.space import Space
@@ -149,3 +150,20 @@ def test_without_priors_nothing_is_first():
 def test_a_prior_outside_is_refused(domain, message):
     with pytest.raises(SpaceError, match=re.escape(message)):
         Space({"x": domain})
+
+
+def test_what_else_is_drawn_is_drawn_until_the_constraints_hold():
+    spec = {"x": tune.uniform(0, 1, prior=0.25), "y": tune.uniform(0, 1), "z": tune.uniform(0, 1)}
+
+    for seed in range(20):
+        config = Variants(Space(spec, require=[lambda c: c.x < c.y < c.z]), seed=seed).config(0)
+        assert config["x"] == 0.25
+
+
+def test_one_that_cannot_be_reached_is_not_among_the_first_points():
+    spec = {"x": tune.uniform(0, 1, prior=0.25), "y": tune.uniform(0.5, 1)}
+
+    assert first_points(Space(spec), [{}], 9)[1].values == {"x": 0.25}
+    assert len(first_points(Space(spec), [{}], 1)) == 1
+    assert len(first_points(Space(spec, require=[lambda c: c.x > c.y]), [{}], 9)) == 1
+    assert Variants(Space(spec, require=[lambda c: c.x > c.y])).config(0)["x"] > 0.5

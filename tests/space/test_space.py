@@ -9,6 +9,7 @@ from tunesmith.errors import SpaceError
 from tunesmith.space.domains import choice, grid_search, randint, sample_from, uniform
 from tunesmith.space.space import Space
 from tunesmith.space.variants import Variants
+from tunesmith.space.when import when
 
 
 class Adam:
@@ -131,3 +132,51 @@ def test_the_description_shows_parameters_then_constants():
     lines = space.describe().split("\n")
     assert lines[:4] == ["lr: uniform(0.0, 1.0)", "opt: choice([Adam, 'sgd'])", "epochs: 10", "act: relu"]
     assert lines[4].endswith("...")
+
+
+def test_the_description_says_under_which_conditions_something_is_there():
+    space = Space(
+        {
+            "a": choice([1, 2]),
+            "b": when("a", 1, then=uniform(0, 1), otherwise=0),
+            "c": {"d": when("a", [1, 2], then=randint(1, 5))},
+            "e": when("a", lambda a: a > 1, then=randint(0, 2)),
+        }
+    )
+
+    lines = space.describe().split("\n")
+
+    assert lines[1:4] == [
+        "b: uniform(0.0, 1.0) when 'a' is 1",
+        "c/d: randint(1, 5) when 'a' is one of [1, 2]",
+        f"e: randint(0, 2) when 'a' passes lambda at test_space.py:{line_of(lines)}",
+    ]
+    assert lines[4] == "b: 0 unless 'a' is 1"
+
+
+def line_of(lines):
+    return lines[3].rpartition(":")[2]
+
+
+def test_the_size_of_a_space_counts_its_configs():
+    assert Space({}).size == 1
+    assert Space({"a": choice([1, 2]), "b": when("a", 1, then=randint(0, 5))}).size == 6
+    assert Space({"x": uniform(0, 1)}).size == math.inf
+    assert Space({"a": randint(0, 5), "b": randint(0, 5)}, require=[lambda c: c.a < c.b]).size == 10
+
+
+def test_a_space_may_be_given_where_a_dict_is():
+    space = Space({"a": 1})
+
+    assert Space.of(space) is space
+    assert Space.of(None).parameters == {}
+    assert Space.of({"a": choice([1])}).parameters == {"a": choice([1])}
+
+
+def test_a_sample_is_a_config_with_the_real_objects_in_it():
+    space = Space({"x": uniform(0, 1), "kind": choice([Adam]), "g": grid_search([1, 2])}, require=[lambda c: c.x > 0.5])
+    samples = [space.sample(number, seed=3) for number in range(20)]
+
+    assert all(sample["x"] > 0.5 and sample["kind"] is Adam for sample in samples)
+    assert {sample["g"] for sample in samples} == {1, 2}
+    assert space.sample(7, seed=3) == samples[7] != space.sample(7, seed=4)

@@ -41,6 +41,9 @@ def serve(package: str, make: Make) -> None:
             elif message["do"] == "ask":
                 assert searching is not None, "start comes first"
                 answer = {"config": searching.ask()}
+            elif message["do"] == "give":
+                searching.give(message["config"], message["loss"])  # type: ignore[union-attr]
+                answer = {}
             else:
                 assert searching is not None, "start comes first"
                 searching.tell(message["number"], message["loss"])

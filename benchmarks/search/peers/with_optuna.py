@@ -39,6 +39,13 @@ class Optuna:
         self.trials.append(trial)
         return config
 
+    def give(self, config: Config, loss: float) -> None:
+        import optuna
+
+        domains = {p.name: optuna.distributions.FloatDistribution(p.low, p.high, log=p.log) for p in self.parameters}
+        self.study.add_trial(optuna.trial.create_trial(params=config, distributions=domains, value=loss))
+        self.trials.append(None)
+
     def tell(self, number: int, loss: float) -> None:
         self.study.tell(self.trials[number], loss)
 

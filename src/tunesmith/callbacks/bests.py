@@ -34,7 +34,9 @@ def best_words(run: Run, experiment: Experiment) -> tuple[str, str]:
 def config_words(run: Run, config: dict[str, object]) -> str:
     """Return what a config has that others may not have: the searched parameters."""
     values = flat(run.resolve(config))
-    names = [name for name in run.parameters if name in values] or list(values)
+    searched = tuple(f"{name}/" for name in run.parameters)
+    # A dict that was chosen, or proportions by name, stand in a config with all that they hold.
+    names = [name for name in values if f"{name}/".startswith(searched)] or list(values)
     return ", ".join(f"{printable(name)}={shown(values[name])}" for name in names)
 
 

@@ -123,6 +123,8 @@ class EarlierTrials(Event, frozen=True):
     configs: tuple[Config, ...]
     losses: tuple[tuple[float, ...], ...]
     """Of each config, for each objective; lower is better, and they compare with each other only."""
+    objectives: tuple[tuple[str, str], ...] = ()
+    """(metric, mode) of this experiment's objectives that the losses stand for."""
     told: str = ""
     """How many were taken and why others were not, in a sentence."""
 

@@ -26,18 +26,17 @@ def read_experiment(source: str, folder: str | os.PathLike[str], objectives: Seq
     Raises:
         ExperimentNotFound, JournalDamaged: There is none, or none that can be trusted.
     """
-    with JournalReader(found(folder)) as reader:
-        events = [event for _, event in reader.events()]
     experiment = Experiment(objectives[0])
     experiment.objectives = tuple(objectives)
     nothing = Space({})
     known = Known(Encoding(nothing))
-    for event in events:
-        experiment.apply(event)
-        known.observe(event, experiment, objectives)
+    with JournalReader(found(folder)) as reader:
+        labels = known_objects(reader.sessions())
+        for _, event in reader.events():
+            experiment.apply(event)
+            known.observe(event, experiment, objectives)
     history = known.history(None)
     losses = dict(zip(history.trials.tolist(), history.objectives.tolist(), strict=True))
-    labels = known_objects(events)
     result = Found(source)
     for trial in experiment.trials:
         config = labelled(own_part(nothing, trial.config), labels)

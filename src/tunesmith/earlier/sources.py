@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..analysis.results import Results
-from ..core.events import EarlierTrials
+from ..core.events import EarlierTrials, Event
 from ..core.objective import Objective
 from ..errors import ConfigError, ExperimentNotFound
 from ..layout import JOURNAL
@@ -66,7 +68,17 @@ def earlier_trials(
     for index, source in enumerate(sources):
         name = _name(index, source)
         if name not in known:
-            yield _taken(_read(name, source, objectives), space)
+            yield replace(_taken(_read(name, source, objectives), space), objectives=_pairs(objectives))
+
+
+def known_sources(past: Iterable[Event], objectives: Sequence[Objective]) -> set[str]:
+    """Return the sources of which a journal has what they found for these objectives."""
+    wanted = _pairs(objectives)
+    return {event.source for event in past if isinstance(event, EarlierTrials) and event.objectives == wanted}
+
+
+def _pairs(objectives: Sequence[Objective]) -> tuple[tuple[str, str], ...]:
+    return tuple((each.metric, each.mode) for each in objectives)
 
 
 def _name(index: int, source: Any) -> str:

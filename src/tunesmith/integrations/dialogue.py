@@ -19,12 +19,14 @@ from typing import TYPE_CHECKING, Any
 from ..core.events import SessionOpened, Suggested, TrialCompleted, TrialExploited, TrialFailed, TrialStopped
 from ..core.policy import Searcher
 from ..core.seeds import derived_seed
+from ..errors import ConfigError
 from ..searchers.history import History
 from ..searchers.learning import LearningSearcher
 from ..space.placing import placed
 from ..space.space import Space
 from ..space.versions import own_part
-from .foreign import ForeignSettings, quiet
+from ..threads import one_thread
+from .foreign import AdvisedSearcher, Adviser, ForeignSettings, quiet
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -58,6 +60,28 @@ class Partner(ABC):
 
     def forget(self, token: Any) -> None:  # noqa: B027  most need not know
         """Learn that its proposal was not tried, or came to no end."""
+
+    def inform_of(self, row: Row, state: str) -> None:
+        """Take in a trial without losses: "FAIL" or "RUNNING". Only where a dialogue is not needed."""
+        raise NotImplementedError(f"{type(self).__name__} remembers; see DialogueSettings.remembers")
+
+
+class Retold(Adviser):
+    """A partner who needs no dialogue: for each question a new one is told of all trials, by their numbers."""
+
+    def __init__(self, settings: DialogueSettings, space: PlainSpace) -> None:
+        self._settings, self._space = settings, space
+
+    def advice(self, history: History, number: int, seed: int) -> Row:
+        """Return where to look with trial `number`."""
+        partner = self._settings.partner(self._space, seed, history.total, history.objectives.shape[1])
+        for index in history.trials.argsort().tolist():
+            partner.inform(history.points[index], history.objectives[index].tolist())
+        for row in history.failed:
+            partner.inform_of(row, "FAIL")
+        for row in history.pending:
+            partner.inform_of(row, "RUNNING")
+        return partner.ask(number)[1]
 
 
 @dataclass(frozen=True)
@@ -133,7 +157,7 @@ class DialogueSearcher(LearningSearcher):
         assert isinstance(history, _Heard), "that is what `history` makes"
         if not self.encoding.width:
             return ()
-        with quiet(self._settings.module):
+        with quiet(self._settings.module), one_thread():
             if self._follower is None or not self._follower.can_follow(self._dialogue, history):
                 self._follower = self._new_follower(history.targets)
             self._follower.follow(self._dialogue, history.length)
@@ -165,8 +189,8 @@ class _Follower:
         self._asked = 0
         self._rows: dict[int, Row | None] = {}
         """Where each trial lies."""
-        self._open: dict[int, Any] = {}
-        """Trials that it proposed and was not told of yet -> by what it knows them."""
+        self._open: dict[int, tuple[Any, bool]] = {}
+        """Trials that it was asked for and not told of yet -> by what it knows them, and whether they were tried."""
         self._ahead: dict[int, tuple[Any, Row]] = {}
         """What it has been asked before the dialogue said so."""
         self._worst: list[float] = []
@@ -211,26 +235,25 @@ class _Follower:
         if token is None:
             return
         settled = self._settle(np.asarray(said, dtype=float)[None])[0]
-        if entry.row is not None and np.allclose(settled, entry.row, rtol=0, atol=SAME, equal_nan=True):
-            self._open[entry.trial] = token
-        else:
-            self._partner.forget(token)
+        is_tried = entry.row is not None and np.allclose(settled, entry.row, rtol=0, atol=SAME, equal_nan=True)
+        # That it was not is said when the trial ends: between two questions, it would depend on who asks ahead.
+        self._open[entry.trial] = (token, is_tried)
 
     def _tell(self, entry: _Told) -> None:
-        is_own = entry.trial in self._open
-        token, row = self._open.pop(entry.trial, None), self._rows[entry.trial]
-        losses = entry.losses
+        token, is_tried = self._open.pop(entry.trial, (None, False))
+        row, losses = self._rows[entry.trial], entry.losses
         if losses is None and not entry.is_void:
             losses = tuple(self._worst)  # A failed trial is as bad as the worst one.
         if losses and len(losses) != self._targets:
             losses = None  # It is of a session that had other objectives.
         if losses:
             self._worst = [max(pair) for pair in zip(losses, self._worst or losses, strict=True)]
-        if is_own and losses:
+        if losses and is_tried:
             self._partner.tell(token, losses)
-        elif is_own:
+            return
+        if token is not None:
             self._partner.forget(token)
-        elif losses and row is not None:
+        if losses and row is not None:
             self._partner.inform(row, losses)
 
 
@@ -248,13 +271,33 @@ class DialogueSettings(ForeignSettings, ABC):
             ConfigError: There are more points than trials, or the settings do not fit the package or the space.
             SpaceError: A point does not lie in the space, or a lambda of it fails for the first config.
         """
+        total = None if num_samples < 0 else num_samples
         with quiet(self.module):
             self.package()
-        searcher = DialogueSearcher(self, space, None if num_samples < 0 else num_samples, seed)
+            remembers = self.remembers
+        searcher = DialogueSearcher(self, space, total, seed)
         if searcher.encoding.width:
+            self._try(PlainSpace(searcher.encoding), total)
+        return searcher if remembers else AdvisedSearcher(self, space, total, seed)
+
+    def _try(self, space: PlainSpace, total: int | None) -> None:
+        """Say at once what the optimizer says to the space."""
+        try:
             with quiet(self.module):
-                self.partner(PlainSpace(searcher.encoding), 0, searcher.total, 1)  # says at once what does not fit
-        return searcher
+                self.partner(space, 0, total, 1).ask(0)
+        except ConfigError:
+            raise
+        except ValueError as error:
+            raise ConfigError(f"{self._name} does not fit the space: {error}") from error
+
+    @property
+    def remembers(self) -> bool:
+        """Whether the optimizer's state is more than what it was told; else it is asked anew each time."""
+        return True
+
+    def adviser(self, space: PlainSpace) -> Adviser:
+        """Return who is asked, where nothing is to be remembered."""
+        return Retold(self, space)
 
     @abstractmethod
     def partner(self, space: PlainSpace, seed: int, total: int | None, objectives: int) -> Partner:

@@ -23,6 +23,7 @@ from ..core.seeds import derived_seed
 from ..errors import ConfigError, require
 from ..searchers.learning import LearningSearcher, LearningSettings
 from ..space.space import Space
+from ..threads import one_thread
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -53,6 +54,10 @@ class ForeignSettings(LearningSettings, ABC):
     """What is imported of the package."""
     extra: ClassVar[str]
     """The pip extra, which is the name of the adapter's file too."""
+    needs: ClassVar[tuple[str, ...]] = ()
+    """What else must be there to be imported."""
+    needs_losses: ClassVar[bool] = True
+    """Whether it cannot be asked before there are two losses."""
 
     def __post_init__(self) -> None:
         if self.reward_attr is not None:
@@ -81,11 +86,30 @@ class ForeignSettings(LearningSettings, ABC):
         Raises:
             MissingExtra: It is not installed.
         """
-        return require(self.module, feature=self._name, extra=self.extra)
+        *_, package = [require(name, feature=self._name, extra=self.extra) for name in (*self.needs, self.module)]
+        return package
 
-    def own_space(self) -> Mapping[str, Any] | None:
-        """Return what is to be searched beside the run's space."""
+    def own_space(self) -> Mapping[str, Any]:
+        """Return what is to be searched beside the run's space, in Tunesmith's words."""
+        if not isinstance(self.space, Mapping):
+            raise ConfigError(f"{self._name}: space={self.space!r}: give a dict, or leave it to the run's space=.")
         return self.space
+
+    def searched(self, space: Mapping[str, Any] | Space | None) -> Space:
+        """Return the run's space with what these settings have of their own.
+
+        Raises:
+            ConfigError: Both say what cannot be joined.
+            SpaceError: What they say cannot be sampled.
+        """
+        if self.space is None:
+            return Space.of(space)
+        if isinstance(space, Space):
+            raise ConfigError(f"{self._name}: the run has a tune.Space, and the searcher a space of its own. Give one.")
+        own = self.own_space()
+        if twice := sorted(own.keys() & (space or {}).keys()):
+            raise ConfigError(f"{self._name}: {twice[0]!r} is in the run's space and in the searcher's. Give it once.")
+        return Space({**(space or {}), **own})
 
     def bound_to(self, space: Space, num_samples: int, seed: int) -> Searcher:
         """Return the searcher for a space.
@@ -121,30 +145,43 @@ class AdvisedSearcher(LearningSearcher):
     def __init__(self, settings: ForeignSettings, space: Space, total: int | None, seed: int) -> None:
         super().__init__(settings, space, total, seed)
         self._purpose, self._package = settings.extra, settings.module
+        self._needs_losses = settings.needs_losses
         self._adviser = settings.adviser(PlainSpace(self.encoding)) if self.encoding.width else None
+
+    def initial(self, history: History, number: int) -> Row | None:
+        """Return where to look first; afterwards one who can begin with nothing is asked at once."""
+        if self._needs_losses or number < self.initial_points:
+            return super().initial(history, number)
+        return None
 
     def propose(self, history: History, number: int) -> Row:
         """Return the adviser's advice."""
         if self._adviser is None:
             return ()
-        with quiet(self._package):
+        with quiet(self._package), one_thread():
             return self._adviser.advice(history, number, derived_seed(self.seed, self._purpose, number, bits=32))
 
 
 def observations(history: History, *, with_pending: bool) -> tuple[FloatArray, FloatArray]:
-    """Return rows and losses for who knows of neither failures nor pending trials.
+    """Return rows, shape (n, d), and losses, shape (n,), for who knows of neither failures nor pending trials.
 
     A failed trial is as bad as the worst one. A pending one, if wanted, is as good as the mean: who proposes the next
     one has no reason to look there again (Ginsbourger et al. 2010, "Kriging is well-suited to parallelize
     optimization": the constant liar).
     """
+    rows, losses = all_observations(history, with_pending=with_pending)
+    return rows, losses[:, 0]
+
+
+def all_observations(history: History, *, with_pending: bool) -> tuple[FloatArray, FloatArray]:
+    """Return the same with the losses of all m objectives, shape (n, m)."""
     import numpy as np
 
-    rows = [history.points, history.failed]
-    losses = [history.losses, np.full(len(history.failed), history.losses.max())]
+    rows, losses = [history.points, history.failed], [history.objectives]
+    losses.append(np.tile(history.objectives.max(axis=0), (len(history.failed), 1)))
     if with_pending:
         rows.append(history.pending)
-        losses.append(np.full(len(history.pending), history.losses.mean()))
+        losses.append(np.tile(history.objectives.mean(axis=0), (len(history.pending), 1)))
     return np.concatenate(rows), np.concatenate(losses)
 
 

@@ -5,10 +5,12 @@ Source: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization".
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from .foreign import Adviser, ForeignSettings
+from .hyperopt_spaces import is_hyperopt, translated
 from .plain import PlainSpace
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ class HyperOptSearch(ForeignSettings):
     config says nothing about its values. It knows one objective: of several it sees the first.
 
     Args:
+        space: What to search, added to the run's space; in HyperOpt's own words too, as early Tune had it.
         n_initial_points: So many configs are spread over the space first.
         random_state_seed: Ray Tune's word for `seed`.
         gamma: How many of the best are the good ones: gamma * sqrt(trials), at most 25.
@@ -40,6 +43,10 @@ class HyperOptSearch(ForeignSettings):
         super().__post_init__()
         self.check_range("gamma", least=0, most=1)
 
+    def own_space(self) -> Mapping[str, Any]:
+        """Return what is to be searched beside the run's space; `hp.uniform` and the like in Tunesmith's words."""
+        return super().own_space() if not is_hyperopt(self.space) else translated(self.space)
+
     def adviser(self, space: PlainSpace) -> Adviser:
         """Return who is asked."""
         return _TPE(self, space)
@@ -50,25 +57,18 @@ class _TPE(Adviser):
         self._hyperopt: Any = settings.package()
         self._gamma = settings.gamma
         self._space = space
-        dimensions = {parameter.name: self._dimension(parameter) for parameter in space.parameters}
-        # Conditions need no tree here: each parameter's model is made of the documents that have it.
-        self._domain = self._hyperopt.base.Domain(lambda config: 0.0, dimensions)
-
-    def _dimension(self, parameter: Any) -> Any:
         hp = self._hyperopt.hp
-        match parameter.kind:
-            case "real":
-                return hp.uniform(parameter.name, 0, 1)
-            case "whole":
-                return hp.uniformint(parameter.name, 0, parameter.count - 1)
-        return hp.randint(parameter.name, parameter.count)
+        dimensions = space.each(
+            lambda name: hp.uniform(name, 0, 1), lambda name, count: hp.uniformint(name, 0, count - 1), hp.randint
+        )
+        # Conditions need no tree here: each parameter's model is made of the documents that have it.
+        self._domain = self._hyperopt.base.Domain(lambda config: 0.0, dict(zip(space.names, dimensions, strict=True)))
 
     def advice(self, history: History, number: int, seed: int) -> list[float]:
         trials = self._hyperopt.Trials()
-        known = sorted(zip(history.trials.tolist(), history.points, history.losses.tolist(), strict=True), key=_first)
-        documents = [self._document(tid, row, loss) for tid, (_, row, loss) in enumerate(known)]
-        documents += [self._document(len(documents) + index, row) for index, row in enumerate(history.failed)]
-        documents += [self._document(len(documents) + index, row) for index, row in enumerate(history.pending)]
+        rows = [*history.points[order := history.trials.argsort()], *history.failed, *history.pending]
+        losses = [*history.losses[order].tolist(), *[None] * (len(rows) - len(order))]
+        documents = [self._document(tid, *known) for tid, known in enumerate(zip(rows, losses, strict=True))]
         trials.insert_trial_docs(documents)
         trials.refresh()
         (found,) = self._hyperopt.tpe.suggest(
@@ -77,14 +77,14 @@ class _TPE(Adviser):
         values = found["misc"]["vals"]
         return self._space.row([values[name][0] for name in self._space.names])
 
-    def _document(self, tid: int, row: Any, loss: float | None = None) -> dict[str, Any]:
+    def _document(self, tid: int, row: Any, loss: float | None) -> dict[str, Any]:
         values = dict(zip(self._space.names, self._space.values(row), strict=True))
-        is_done = loss is not None
         return {
-            "state": self._hyperopt.JOB_STATE_DONE if is_done else self._hyperopt.JOB_STATE_RUNNING,
+            **dict.fromkeys(("spec", "exp_key", "owner", "book_time", "refresh_time")),
+            "version": 0,
+            "state": self._hyperopt.JOB_STATE_RUNNING if loss is None else self._hyperopt.JOB_STATE_DONE,
             "tid": tid,
-            "spec": None,
-            "result": {"status": "ok", "loss": loss} if is_done else {"status": "new"},
+            "result": {"status": "new"} if loss is None else {"status": "ok", "loss": loss},
             "misc": {
                 "tid": tid,
                 "cmd": self._domain.cmd,
@@ -92,13 +92,4 @@ class _TPE(Adviser):
                 "idxs": {name: [] if value is None else [tid] for name, value in values.items()},
                 "vals": {name: [] if value is None else [value] for name, value in values.items()},
             },
-            "exp_key": None,
-            "owner": None,
-            "version": 0,
-            "book_time": None,
-            "refresh_time": None,
         }
-
-
-def _first(entry: tuple[int, Any, float]) -> int:
-    return entry[0]

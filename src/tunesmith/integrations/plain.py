@@ -6,9 +6,9 @@ it. So each package sees the same space, whatever it could have said of it itsel
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..space.domains import Integer
 from ..space.encoding import Encoding, Parameter
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     FloatArray = NDArray[np.float64]
+
+T = TypeVar("T")
 
 MOST_LEVELS = 10_000
 """A whole number with more values than that is as good as a real."""
@@ -55,6 +57,16 @@ class PlainSpace:
     def names(self) -> list[str]:
         """The parameters' names."""
         return [parameter.name for parameter in self.parameters]
+
+    def each(
+        self,
+        real: Callable[[str], T],
+        whole: Callable[[str, int], T],
+        choice: Callable[[str, int], T],
+    ) -> list[T]:
+        """Return what a package calls each parameter, made of its name and count."""
+        makers = {"real": lambda name, count: real(name), "whole": whole, "choice": choice}
+        return [makers[plain.kind](plain.name, plain.count) for plain in self.parameters]
 
     def values(self, row: Sequence[float] | FloatArray) -> list[float | int | None]:
         """Return the plain values of a row; None for a parameter that is not there."""

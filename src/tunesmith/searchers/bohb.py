@@ -25,9 +25,9 @@ from ..core.objective import WORST, Objective
 from ..core.policy import Searcher
 from ..core.seeds import generator
 from ..errors import ConfigError
+from ..space.draws import first_points
 from ..space.encoding import Encoding
 from ..space.placing import placed
-from ..space.points import first_points
 from ..space.space import Space
 from ..space.versions import own_part
 from .density import ProductDensity

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MOST_POINTS = 100
 """So many earlier trials count at most, of all sources together: a model's time goes with its points."""
+MOST_COMPARED = 200
+"""So many of a source's trials, and of the own ones, are compared to see how well it predicts these."""
 HALF_LIFE = 25.0
 """After so many own losses half of them count, after twice as many a fifth."""
 NEIGHBOURS = 5
@@ -150,7 +152,7 @@ class Earlier:
         """Return rows, losses and spreads of the earlier trials that still count."""
         import numpy as np
 
-        share = MOST_POINTS // len(self._sources)
+        share = max(1, MOST_POINTS // len(self._sources))
         width = self._sources[0].scores.shape[1]
         found = [self._of_source(source, share, history) for source in self._sources]
         return (
@@ -163,22 +165,24 @@ class Earlier:
         import numpy as np
 
         count = len(history.losses)
-        predicted = self._predicted(source, history.points)
-        believed = 1 / (1 + (count / HALF_LIFE) ** 2)
-        if count >= FEWEST_TO_DOUBT:
-            believed *= trust(predicted[:, 0], history.losses)
         kept = _evenly(len(source.rows), min(share, len(source.rows)))
+        believed = 1 / (1 + (count / HALF_LIFE) ** 2)
+        if round(believed * len(kept)) == 0:
+            return source.rows[:0], source.scores[:0], np.empty(0)
+        compared = _evenly(count, min(count, MOST_COMPARED))
+        predicted, own = self._predicted(source, history.points[compared]), history.objectives[compared]
+        if count >= FEWEST_TO_DOUBT:
+            believed *= trust(predicted[:, 0], own[:, 0])
         # Those that stay longest come first, spread over all ranks; the best is the last to go.
         indices = np.array(kept)[_van_der_corput(len(kept))][: round(believed * len(kept))]
         scores = source.scores[indices]
-        own = history.objectives
         if count < 2:
             shift = own.mean(axis=0) if count else np.zeros(scores.shape[1])
             return source.rows[indices], scores + shift, np.full(len(indices), ERROR)
         lines = [line(predicted[:, column], own[:, column]) for column in range(scores.shape[1])]
         mapped = np.column_stack([base + slope * scores[:, column] for column, (base, slope, _) in enumerate(lines)])
         # Nothing of another task is better than the best that is known of this one.
-        mapped[:, 0] = np.maximum(mapped[:, 0], own[:, 0].min())
+        mapped[:, 0] = np.maximum(mapped[:, 0], history.losses.min())
         return source.rows[indices], mapped, np.full(len(indices), lines[0][2])
 
     def _predicted(self, source: Source, points: FloatArray) -> FloatArray:
@@ -187,7 +191,7 @@ class Earlier:
 
         if not len(points):
             return np.empty((0, source.scores.shape[1]))
-        indices = np.array(_evenly(len(source.rows), min(5 * MOST_POINTS, len(source.rows))))
+        indices = np.array(_evenly(len(source.rows), min(MOST_COMPARED, len(source.rows))))
         squares = self._squares(points, source.rows[indices])
         nearest = np.argsort(squares, axis=1, kind="stable")[:, :NEIGHBOURS]
         weights = 1 / (np.take_along_axis(squares, nearest, axis=1) + 1e-4)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ..core.events import SpaceChanged
 from ..core.policy import Searcher
+from .grid import GridWalk
 from .replicated import ReplicatedSearcher
 from .variants import VariantGenerator
 from .wrapped import WrappedSearcher
@@ -30,10 +31,9 @@ def wanted_now(
         inner = wanted_now(searcher.searcher, searcher.seen_by_other(experiment), configs, change)
         return None if inner is None else inner * searcher.replicates
     if isinstance(searcher, WrappedSearcher):
-        return wanted_now(searcher.searcher, searcher.seen_by_other(experiment), wanted, change)
-    if isinstance(searcher, VariantGenerator):
-        if change is None:
-            return searcher.total
-        left = searcher.left(experiment, change.outside)
-        return wanted if left is None else experiment.next_number + len(left)
+        theirs = None if wanted is None else searcher.theirs(wanted)
+        now = wanted_now(searcher.searcher, searcher.seen_by_other(experiment), theirs, change)
+        return wanted if now == theirs else None if now is None else searcher.ours(now)
+    if isinstance(searcher, VariantGenerator | GridWalk):
+        return searcher.wanted_now(experiment, change)
     return wanted

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ..core.events import Event, SpaceChanged
 from ..core.objective import Objective
 from ..core.policy import Searcher
 from ..errors import ConfigError
 from ..space.domains import Normal
 from ..space.encoding import Encoding
+from ..space.placing import wholly_placed
 from ..space.quantiles import level_quantiles
 from ..space.space import Space
 from ..space.tree import Composed
+from ..space.versions import is_repeated, own_part
 from .learning import LearningSearcher, LearningSettings
 
 if TYPE_CHECKING:
@@ -86,15 +91,57 @@ class GridWalk(LearningSearcher):
     """Walks through the rows of a grid, `rounds` times."""
 
     default_initial_points = 0
+    ignores_earlier_trials = True
 
     def __init__(self, settings: GridSearcher, space: Space, rows: FloatArray, rounds: int, seed: int) -> None:
         total = len(settings.points_to_evaluate or ()) + rounds * len(rows)
         super().__init__(settings, space, total, seed)
         self._rows = rows
         self._skips = False
+        self._rounds = rounds
+        self._changed_at = 0
+        """How many configs had been proposed when the space was changed for the last time."""
+        self._left: Sequence[int] | None = None
+        """The rows that no trial had had by then; None: the space has not been changed."""
+
+    def observe(self, event: Event, experiment: Experiment) -> None:
+        """Learn that the space is another one: what is left of the walk are the rows that no trial has had."""
+        super().observe(event, experiment)
+        if type(event) is SpaceChanged:
+            self._left = self._untried(experiment, event.outside)
+            self._changed_at = experiment.next_number
+            self.total = self._changed_at + len(self._left)
+
+    def wanted_now(self, experiment: Experiment, change: SpaceChanged | None) -> int | None:
+        """Return how many trials there are to be in all, before it observes how the space was changed, if it was."""
+        if change is None:
+            return self.total
+        return experiment.next_number + len(self._untried(experiment, change.outside))
+
+    def _untried(self, experiment: Experiment, outside: Collection[int]) -> list[int]:
+        """Return the rows that have not been tried in each round, in order."""
+        import numpy as np
+
+        had: Counter[bytes] = Counter()
+        for trial in experiment.trials:
+            if trial.id not in outside and not is_repeated(self.space, trial.config):
+                place = wholly_placed(self.encoding, own_part(self.space, trial.config))
+                if place is not None:
+                    had[self.encoding.key(np.array(place))] += 1
+        left = []
+        for _ in range(self._rounds):
+            for index, row in enumerate(self._rows):
+                key = self.encoding.key(row)
+                if had[key]:
+                    had[key] -= 1
+                else:
+                    left.append(index)
+        return left
 
     def initial(self, history: History, number: int) -> Row | None:
         """Return the grid's next row: which one depends on the trial's number alone."""
+        if self._left is not None and self._left and number >= self._changed_at:
+            return np_row(self._rows, self._left[(number - self._changed_at) % len(self._left)])
         return np_row(self._rows, number - len(self._points))
 
     def propose(self, history: History, number: int) -> Row:

@@ -17,8 +17,8 @@ from ..core.objective import Objective
 from ..core.policy import Searcher
 from ..core.seeds import derived_seed
 from ..errors import ConfigError
+from ..space.draws import first_points
 from ..space.encoding import Encoding
-from ..space.points import first_points
 from ..space.space import Space
 from .design import spread_design
 from .earlier import Earlier
@@ -189,7 +189,7 @@ class LearningSearcher(Searcher, ABC):
         """Learn from an event."""
         objectives = self._own or experiment.objectives
         self._known.observe(event, experiment, objectives)
-        if type(event) is EarlierTrials and objectives == experiment.objectives:
+        if type(event) is EarlierTrials and event.objectives == tuple((one.metric, one.mode) for one in objectives):
             self._earlier.observe(event, experiment.next_number)
 
     def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
@@ -33,6 +34,12 @@ _NAMED: dict[str, type[BasicVariantGenerator | BOHBSearcher | LearningSettings]]
     "gp": GPSearcher,
 }
 
+_FOREIGN: dict[str, tuple[str, str]] = {
+    "hyperopt": ("hyperopt", "HyperOptSearch"),
+    "optuna": ("optuna", "OptunaSearch"),
+}
+"""Those that ask another package: name -> file and class in `integrations`, which is imported when it is asked for."""
+
 
 def searcher_named(
     name: str, points_to_evaluate: Sequence[Mapping[str, Any]] | None = None, duplicates: str = "skip"
@@ -42,13 +49,14 @@ def searcher_named(
     Raises:
         ConfigError: No searcher is called so, or it does not know what to do about duplicates.
     """
-    settings = _NAMED.get(name.lower())
+    settings = _settings_class(name.lower())
     if settings is None:
-        near = difflib.get_close_matches(name.lower(), _NAMED, n=1)
+        names = [*_NAMED, *_FOREIGN]
+        near = difflib.get_close_matches(name.lower(), names, n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise ConfigError(
             f"searcher={name!r}: there is none of that name.{hint} "
-            f"There are: {', '.join(map(repr, _NAMED))}; or give a tune.Searcher."
+            f"There are: {', '.join(map(repr, names))}; or give a tune.Searcher."
         )
     arguments: dict[str, Any] = {"points_to_evaluate": points_to_evaluate}
     if duplicates != "skip":
@@ -56,3 +64,11 @@ def searcher_named(
             raise ConfigError(f"duplicates={duplicates!r}: searcher={name!r} proposes what it likes; leave it out.")
         arguments["duplicates"] = duplicates
     return settings(**arguments)
+
+
+def _settings_class(name: str) -> type[BasicVariantGenerator | BOHBSearcher | LearningSettings] | None:
+    if name not in _FOREIGN:
+        return _NAMED.get(name)
+    file, settings = _FOREIGN[name]
+    found: type[LearningSettings] = getattr(importlib.import_module(f"...integrations.{file}", __name__), settings)
+    return found

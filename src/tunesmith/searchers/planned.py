@@ -68,6 +68,7 @@ class Planned(LearningSearcher):
         block: Callable[[Planned, int], FloatArray],
     ) -> None:
         super().__init__(settings, space, total, seed)
+        self.ignores_earlier_trials = not settings.n_earlier_points
         self._block = block
         self._rows: list[Row] = []
         """A memo: the allowed rows of the first `_blocks` blocks."""

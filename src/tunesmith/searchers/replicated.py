@@ -67,17 +67,47 @@ class ReplicatedSearcher(Searcher):
 
     def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
         """Return the replicates that come next, of configs that are known or new."""
-        counts, shared, configs = list(self._groups.counts), dict(self._open), list[Config]()
+        view = self.seen_by_other(experiment)
+        return self._composer(count, experiment)(lambda asked: self.searcher.suggest(asked, view))
+
+    def prepared(self, count: int, experiment: Experiment) -> Callable[[], Sequence[Config]] | None:
+        """Return what computes them; None where no new config is needed."""
+        wanted: list[int] = []
+
+        def note(asked: int) -> Sequence[Config]:
+            wanted.append(asked)
+            return ()
+
+        compose = self._composer(count, experiment)
+        compose(note)
+        work = self.searcher.prepared(wanted[0], self.seen_by_other(experiment)) if wanted else None
+        return None if work is None else lambda: compose(lambda asked: work())
+
+    def _composer(
+        self, count: int, experiment: Experiment
+    ) -> Callable[[Callable[[int], Sequence[Config]]], list[Config]]:
+        """Return what makes the next configs out of what it is to ask the other searcher with: a snapshot."""
+        counts, shared, block = tuple(self._groups.counts), dict(self._open), self._block
         wanted = None if experiment.trials_wanted is None else experiment.trials_wanted // self.replicates
-        is_asked, block = False, self._block
+        return lambda ask: self._composed(count, wanted, list(counts), dict(shared), block, ask)
+
+    def _composed(
+        self,
+        count: int,
+        wanted: int | None,
+        counts: list[int],
+        shared: dict[int, Config],
+        block: int,
+        ask: Callable[[int], Sequence[Config]],
+    ) -> list[Config]:
+        configs, is_asked = list[Config](), False
         while len(configs) < count:
             block = self._block_now(counts, block)
             room = self._room_for_new(counts, block, wanted)
             if room and not is_asked:
                 # Once only: what it proposes next may depend on what became of this.
                 is_asked = True
-                asked = min(room, count - len(configs))
-                for config in self.searcher.suggest(asked, self.seen_by_other(experiment)):
+                for config in ask(min(room, count - len(configs))):
                     shared[counts[0]] = config
                     counts[0] += 1
                     configs.append({**config, KEY: 0})

@@ -7,8 +7,8 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..core.seeds import generator
-from ..errors import SpaceError
 from ..space.encoding import Encoding
+from ..space.placing import wholly_placed
 from ..space.sizes import LISTABLE
 
 Key = tuple[float, ...]
@@ -36,11 +36,8 @@ class Untried:
 
     def key(self, config: Mapping[str, Any]) -> Key | None:
         """Return what a config goes by; None for one of another space."""
-        try:
-            coordinates = self._encoding.coordinates(config)
-        except SpaceError:
-            return None
-        return _key(coordinates)
+        coordinates = wholly_placed(self._encoding, config)
+        return None if coordinates is None else _key(coordinates)
 
     def learn(self, config: Mapping[str, Any]) -> None:
         """Take note of a config that has been proposed."""

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ..core.events import Event, SpaceChanged, Suggested
 from ..core.policy import Searcher
-from ..core.replicates import KEY as REPLICATE
 from ..errors import ConfigError
 from ..space.encoding import Encoding
 from ..space.sizes import LISTABLE
 from ..space.space import Space
 from ..space.variants import Variants
-from ..space.versions import own_part
+from ..space.versions import is_repeated, own_part
 from .settings import SearcherSettings
 from .untried import Key, Untried, is_worth_it
 
@@ -42,6 +41,8 @@ class VariantGenerator(Searcher):
         self.variants = variants
         self._untried = untried
         """With it no config is proposed twice, unless a user lists it twice; None: they come as they are drawn."""
+        self._is_changed = False
+        """Whether the space was changed after the experiment had begun."""
         self._changed_at = 0
         """How many configs had been proposed when the space was changed for the last time."""
         self._left: Sequence[int] | None = None
@@ -60,12 +61,25 @@ class VariantGenerator(Searcher):
         most = int(self._untried.size) + self.variants.repeated_points
         return most if self.total is None else min(self.total, most)
 
+    def wanted_now(self, experiment: Experiment, change: SpaceChanged | None) -> int | None:
+        """Return how many trials there are to be in all, before it observes how the space was changed, if it was."""
+        if change is None and not self._is_changed:
+            return self.wanted
+        left = self._left if change is None else self.left(experiment, change.outside)
+        begun = self._changed_at if change is None else experiment.next_number
+        total = self.variants.total if left is None else begun + len(left)
+        if self._untried is None:
+            return total
+        most = experiment.next_number + int(self._untried.count)
+        return most if total is None else min(total, most)
+
     def observe(self, event: Event, experiment: Experiment) -> None:
         """Learn what has been proposed, and that the space is another one."""
         if type(event) is Suggested and self._untried is not None:
             for config in event.configs:
                 self._untried.learn(own_part(self.variants.space, config))
         elif type(event) is SpaceChanged:
+            self._is_changed = True
             self._left = self.left(experiment, event.outside)
             self._changed_at = experiment.next_number
 
@@ -77,9 +91,7 @@ class VariantGenerator(Searcher):
             return None
         out, space = set(outside), self.variants.space
         configs = (trial.config for trial in experiment.trials if trial.id not in out)
-        if REPLICATE not in space.root.children:
-            configs = (own_part(space, config) for config in configs if not config.get(REPLICATE))
-        return self.variants.left(configs)
+        return self.variants.left(own_part(space, config) for config in configs if not is_repeated(space, config))
 
     def suggest(self, count: int, experiment: Experiment) -> Sequence[Config]:
         """Return the configs of the next `count` trials, fewer at the end.

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import SpaceError
 from .conditions import walked
-from .objects import label
+from .objects import label, where_written
 from .resolution import NotKnownError, Resolution
 from .spec import MissingKeyError, Spec
 from .tree import Fields
@@ -54,11 +54,7 @@ class Constraint:
         return any(place.rpartition("/")[2] == name for place in self.places)
 
     def __str__(self) -> str:
-        code = getattr(self.function, "__code__", None)
-        if code is None:
-            return f"require({label(self.function)})"
-        file = code.co_filename.replace("\\", "/").rpartition("/")[2]
-        return f"require({code.co_name.strip('<>')} at {file}:{code.co_firstlineno})"
+        return f"require({where_written(self.function)})"
 
 
 def places(root: Fields) -> frozenset[str]:

@@ -26,7 +26,7 @@ from .checks import (
     is_number,
     multiple,
 )  # fmt: skip
-from .objects import SMALLEST_INTEGER, label, python_scalar
+from .objects import SMALLEST_INTEGER, label, python_scalar, where_written
 from .priors import WEIGHT, mixture
 
 if TYPE_CHECKING:
@@ -324,11 +324,7 @@ class SampleFrom:
                 )
 
     def __repr__(self) -> str:
-        code = getattr(self.function, "__code__", None)
-        if is_lambda(self.function) and code is not None:
-            file = code.co_filename.replace("\\", "/").rpartition("/")[2]
-            return f"sample_from(lambda at {file}:{code.co_firstlineno})"
-        return f"sample_from({label(self.function)})"
+        return f"sample_from({where_written(self.function) if is_lambda(self.function) else label(self.function)})"
 
 
 Domain = Float | Integer | Normal | Categorical | Ordinal | Grid | SampleFrom

@@ -78,6 +78,15 @@ def label(value: Any) -> str:
     return cut(" ".join(repr(value).split()), LABEL_LENGTH)
 
 
+def where_written(function: Any) -> str:
+    """Return a short text for a user's function: where it stands in which file."""
+    code = getattr(function, "__code__", None)
+    if code is None:
+        return label(function)
+    file = code.co_filename.replace("\\", "/").rpartition("/")[2]
+    return f"{code.co_name.strip('<>')} at {file}:{code.co_firstlineno}"
+
+
 def _labels(values: Sequence[Any]) -> str:
     if len(values) <= LABEL_ITEMS:
         return ", ".join(map(label, values))

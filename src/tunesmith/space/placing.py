@@ -50,11 +50,22 @@ def placed(encoding: Encoding, config: Mapping[str, Any], *, seed: int, number: 
 
     What is unknown is drawn as random search draws it, so that nothing can be learned of it.
     """
+    return _placed(encoding, config, seed, number, fills=True)
+
+
+def wholly_placed(encoding: Encoding, config: Mapping[str, Any]) -> tuple[float, ...] | None:
+    """Return where a config lies that may be of another space; None when it lies outside, or does not say all."""
+    return _placed(encoding, config, 0, 0, fills=False)
+
+
+def _placed(
+    encoding: Encoding, config: Mapping[str, Any], seed: int, number: int, *, fills: bool
+) -> tuple[float, ...] | None:
     try:
         return encoding.coordinates(config)
     except (SpaceError, KeyError):
         fit = fitted(encoding.space.root, config)
-    if fit is None:
+    if fit is None or (fit.unknown and not fills):
         return None
     try:
         return encoding.coordinates(encoding.completed(fit.point, seed=seed, number=number))

@@ -95,24 +95,6 @@ def refused(space: Space, point: Point) -> Constraint | None:
     return None
 
 
-def first_points(space: Space, points: Sequence[Mapping[str, Any]], total: int | None) -> list[Point]:
-    """Return what is to be tried first: a user's points, then the config that has all priors, if there are any.
-
-    Args:
-        space: What may be tried.
-        points: Parts of configs.
-        total: How many trials there are to be; None without end.
-
-    Raises:
-        SpaceError: A point does not lie in the space, or no config that holds it may be tried.
-    """
-    found = checked_points(space, points)
-    prior = prior_point(space.root)
-    if prior is not None and (total is None or len(found) < total) and refused(space, prior) is None:
-        found.append(prior)
-    return found
-
-
 def prior_point(root: Fields) -> Point | None:
     """Return the point that has the prior of every parameter that has one; None where none has."""
     point = Point()

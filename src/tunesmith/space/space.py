@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import SpaceError
@@ -12,7 +12,7 @@ from .conditions import link
 from .constraints import Constraint, places
 from .domains import Domain
 from .objects import cut, label, resolve_objects
-from .tree import Compiler, Constant, Fields, Node, Object
+from .tree import Compiler, Conditional, Constant, Fields, Node, Object, Options
 
 LINE_LENGTH = 200
 
@@ -102,12 +102,53 @@ class Space:
         """Return what to show a person for an object; the id itself when this space does not have it."""
         return label(self.objects[identifier]) if identifier in self.objects else identifier
 
+    def sample(self, number: int = 0, *, seed: int = 0) -> dict[str, Any]:
+        """Return a random config, to look at or to try a function with; each number and seed has its own.
+
+        Raises:
+            SpaceError: A lambda of the space failed, or its constraints let hardly anything through.
+        """
+        from .encoding import Encoding  # which is made of spaces
+
+        return self.resolve(Encoding(self).completed(seed=seed, number=number))
+
+    @property
+    def size(self) -> float:
+        """How many distinct configs there are; inf where a number is of a continuum, or a lambda may say anything.
+
+        With constraints it is a bound, if the space is too large to be gone through.
+        """
+        from .encoding import Encoding  # which is made of spaces
+
+        return Encoding(self).size
+
     def describe(self) -> str:
         """Return the space as text for people: a line for each parameter, for each constant, for each constraint."""
-        lines = [f"{name}: {domain}" for name, domain in self.parameters.items()]
-        lines += [f"{node.path.key}: {label(node.value)}" for node in _constants(self.root)]
-        lines += map(str, self.constraints)
+        conditions: dict[str, str] = {}
+        for name, text in _conditions(self.root):
+            conditions.setdefault(name, text)
+        parameters = [f"{name}: {domain}{conditions.get(name, '')}" for name, domain in self.parameters.items()]
+        constants = [
+            f"{node.path.key}: {label(node.value)}{conditions.get(node.path.name, '')}"
+            for node in _constants(self.root)
+        ]
+        lines = [*parameters, *constants, *map(str, self.constraints)]
         return "\n".join(cut(line, LINE_LENGTH) for line in lines)
+
+
+def _conditions(node: Node | None, above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield what is only there under a condition, by its names, with the condition in words."""
+    match node:
+        case Conditional():
+            yield from _conditions(node.then, f"{above} when {node.test}")
+            yield from _conditions(node.otherwise, f"{above} unless {node.test}")
+        case Fields() | Options():
+            if above:
+                yield from ((name, above) for name in (node.path.name, node.path.key))
+            for child in node.children.values() if isinstance(node, Fields) else node.options:
+                yield from _conditions(child, above)
+        case _ if node is not None and above:
+            yield from ((name, above) for name in (node.path.name, node.path.key))
 
 
 def identifiers(nodes: Sequence[Object], known: Mapping[str, str]) -> list[str]:
@@ -142,4 +183,6 @@ def _constants(node: Node) -> list[Constant | Object]:
             return [node]
         case Fields():
             return [constant for child in node.children.values() for constant in _constants(child)]
+        case Conditional():
+            return [*_constants(node.then), *(() if node.otherwise is None else _constants(node.otherwise))]
     return []

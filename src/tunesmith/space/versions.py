@@ -64,6 +64,11 @@ def lies_in(space: Space, config: Config, fixed: set[str]) -> bool:
     return fit is not None and all(place in fixed for place in fit.constants)
 
 
+def is_repeated(space: Space, config: Config) -> bool:
+    """Whether a trial only repeats the config of another: it is a later replicate."""
+    return bool(config.get(REPLICATE)) and REPLICATE not in space.root.children
+
+
 def own_part(space: Space, config: Config) -> Config:
     """Return a config without the index of its replicate, unless the space has a parameter of that name."""
     if REPLICATE in config and REPLICATE not in space.root.children:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import SpaceError
 from .domains import is_lambda, same
-from .objects import label
+from .objects import label, where_written
 
 
 class _Absent:
@@ -76,7 +76,7 @@ class Test:
 
     def __str__(self) -> str:
         if self.function is not None:
-            return f"{self.parent!r} passes {label(self.function)}"
+            return f"{self.parent!r} passes {where_written(self.function)}"
         if len(self.values) == 1:
             return f"{self.parent!r} is {label(self.values[0])}"
         return f"{self.parent!r} is one of {label(list(self.values))}"

@@ -37,7 +37,7 @@ from ..searchers.settings import SearcherSettings
 from ..searchers.variants import BasicVariantGenerator
 from ..space.encoding import Encoding
 from ..space.space import Space
-from ..space.versions import lies_in
+from ..space.versions import lies_in, own_part
 from ..stoppers import NoopStopper
 from .driver import Driver
 from .spaces import every_kind_of_space
@@ -57,6 +57,7 @@ class Contract:
 
     make: Callable[[], Given]
     spaces: Mapping[str, Space | None]
+    fewest: int
     trials: int
     workers: Sequence[int]
     questions: int
@@ -71,6 +72,7 @@ def check_searcher(
     runs: int | None = None,
     seed: int = 0,
     trials: int = 16,
+    fewest: int = 1,
     workers: Sequence[int] = WORKERS,
     questions: int = 20,
     restarts: int = 2,
@@ -97,6 +99,7 @@ def check_searcher(
         runs: How many experiments; by default two for each space.
         seed: The first one's seed; the others follow. A failure names the one that failed.
         trials: The most trials in one experiment.
+        fewest: The fewest.
         workers: With how many workers.
         questions: So often a session asks out of turn, and so many of its answers are asked of a new searcher again.
         restarts: How often a controller dies at most, in one experiment.
@@ -116,6 +119,7 @@ def check_searcher(
     contract = Contract(
         make=make,
         spaces=chosen,
+        fewest=fewest,
         trials=trials,
         workers=workers,
         questions=questions,
@@ -136,7 +140,7 @@ class _Trail:
         # Seeds that follow each other go through the spaces.
         self.space_name, self.space = list(contract.spaces.items())[seed % len(contract.spaces)]
         self.encoding = None if self.space is None else Encoding(self.space)
-        self.wanted = self.draw.choice([contract.trials, self.draw.randint(1, contract.trials)])
+        self.wanted = self.draw.choice([contract.trials, self.draw.randint(contract.fewest, contract.trials)])
         self.mode = self.draw.choice(["min", "max"])
         self.events: list[Event] = []
         self.is_plain = True
@@ -226,7 +230,7 @@ class _Trail:
         if self.space is None or self.encoding is None:
             return
         try:
-            row = self.encoding.coordinates(config)
+            row = self.encoding.coordinates(own_part(self.space, config))
         except SpaceError as error:
             raise AssertionError(f"the config {config} does not lie in the space: {error}") from error
         assert lies_in(self.space, config, set()), f"the config {config} does not lie in the space"
@@ -247,7 +251,7 @@ class _Trail:
         seen: set[Any] = set()
         made = [config for event in self.events if isinstance(event, Suggested) for config in event.configs]
         for number, config in enumerate(made):
-            key = repr(encoding.coordinates(config))
+            key = repr(encoding.coordinates(own_part(encoding.space, config)))
             assert number in self.by_others or key not in seen or encoding.size == math.inf, (
                 f"trial {number} has a config that was tried before: {config}"
             )
