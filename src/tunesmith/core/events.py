@@ -24,6 +24,8 @@ class Node(msgspec.Struct, frozen=True):
     resources: dict[str, float]
     gpus: tuple[str, ...] = ()
     """Identifiers of the GPUs (as CUDA_VISIBLE_DEVICES takes them), one per whole unit of `resources["gpu"]`."""
+    expected: bool = False
+    """Whether it is not there yet: ordered, and waited for when no other one could run a trial."""
 
 
 class Placement(msgspec.Struct, frozen=True):

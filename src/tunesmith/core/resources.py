@@ -74,6 +74,15 @@ class _Free:
         return tuple(whole[: int(amount)]) if len(whole) >= amount else None
 
 
+def _lacks(node: Node, request: Mapping[str, float]) -> list[str]:
+    """Return in words what a node could never give of a request."""
+    return [
+        f"{name} {amount:g} of {node.resources.get(name, 0):g}"
+        for name, amount in request.items()
+        if _units(node.resources.get(name, 0)) < _units(amount)
+    ]
+
+
 class Pool:
     """The nodes' resources and who holds what."""
 
@@ -81,15 +90,23 @@ class Pool:
     """Attributes that only remember answers, and are no state: who compares states leaves them out."""
 
     def __init__(self, nodes: Iterable[Node] = ()) -> None:
-        self._nodes: dict[str, _Free] = {node.name: _Free(node) for node in nodes}
+        self._nodes: dict[str, _Free] = {}
+        self._expected: tuple[Node, ...] = ()
         self._held: dict[int, Placement] = {}
         self._full: set[tuple[tuple[str, float], ...]] = set()
         """Requests that fit nowhere until something is released, so that nobody looks at 1,000 full nodes twice."""
+        self.replace_nodes(nodes)
 
     @property
     def nodes(self) -> tuple[Node, ...]:
-        """The nodes as they were given."""
+        """The nodes that are there, as they were given."""
         return tuple(free.node for free in self._nodes.values())
+
+    def is_awaited_for(self, request: Mapping[str, float]) -> bool:
+        """Whether no node that is there could ever run it, and one that is expected could."""
+        return any(not _lacks(node, request) for node in self._expected) and all(
+            _lacks(node, request) for node in self.nodes
+        )
 
     def find(self, request: Mapping[str, float]) -> Placement | None:
         """Return where a request fits now, or None. Takes nothing yet."""
@@ -148,7 +165,9 @@ class Pool:
     def replace_nodes(self, nodes: Iterable[Node]) -> None:
         """Go on with these nodes; what is held stays held."""
         self._full.clear()
-        self._nodes = {node.name: _Free(node) for node in nodes}
+        nodes = tuple(nodes)
+        self._nodes = {node.name: _Free(node) for node in nodes if not node.expected}
+        self._expected = tuple(node for node in nodes if node.expected)
         for placement in self._held.values():
             if placement.node in self._nodes:
                 self._nodes[placement.node].change(placement, -1)
@@ -163,19 +182,14 @@ class Pool:
         return table
 
     def check(self, request: Mapping[str, float]) -> None:
-        """Do nothing if the request fits on some empty node.
+        """Do nothing if the request fits on some empty node, of those that are there or expected.
 
         Raises:
             ResourceError: No node could ever run it; the message names what each one lacks.
         """
         lacks = []
-        for free in self._nodes.values():
-            node = free.node
-            missing = [
-                f"{name} {amount:g} of {node.resources.get(name, 0):g}"
-                for name, amount in request.items()
-                if _units(node.resources.get(name, 0)) < _units(amount)
-            ]
+        for node in (*self.nodes, *self._expected):
+            missing = _lacks(node, request)
             if not missing:
                 return
             lacks.append(f"{node.name} lacks {', '.join(missing)}")
