@@ -122,8 +122,9 @@ class NodeExecutor(AgentExecutor):
 
     def close(self) -> None:
         """End whatever still runs and give all nodes back."""
-        for name in list(self._members):
-            self._part_with(name)
+        for name, member in list(self._members.items()):
+            # An agent that is there ends by itself, and with it what the engine started it by.
+            self._part_with(name, dismisses=member.node.expected)
         if self._listener is not None:
             self._listener.close()
             self._listener = None
@@ -194,12 +195,13 @@ class NodeExecutor(AgentExecutor):
                 return reason or f"node {member.node.name} went away"
         return reason
 
-    def _part_with(self, name: bytes) -> None:
+    def _part_with(self, name: bytes, *, dismisses: bool = True) -> None:
         member = self._members.pop(name)
         self._ignore(member.line)
         member.line.close(0.0)
-        with contextlib.suppress(Exception):  # The engine may be gone, or have dismissed it itself.
-            self._dismiss(member.handle)
+        if dismisses:
+            with contextlib.suppress(Exception):  # The engine may be gone, or have dismissed it itself.
+                self._dismiss(member.handle)
 
     def _all_nodes(self) -> list[Node]:
         return [member.node for member in self._members.values()]
