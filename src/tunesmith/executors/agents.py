@@ -20,7 +20,7 @@ from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Reported
 from ..errors import ConfigError
 from ..layout import trial_folder
 from ..worker.protocol import Assignment, End, Ended, Go, Message, Report
-from ..worker.wire import LARGE, LIMIT, Alive, Payload, Ping, Ready, Setup, Started, Stop
+from ..worker.wire import LARGE, LIMIT, Alive, Leaving, Payload, Ping, Ready, Setup, Started, Stop
 from .base import Executor, Job
 from .by_value import pickled
 from .connection import AgentLine, Incoming
@@ -62,6 +62,9 @@ class AgentExecutor(Executor):
     @abstractmethod
     def _on_lost(self, line: AgentLine, reason: str) -> str:
         """Learn that an agent is gone; return why, in words, of what its attempts are told."""
+
+    def _on_leaving(self, line: AgentLine) -> None:
+        """Learn that an agent will not be there much longer; its attempts have been asked to save and end."""
 
     def _on_end(self, line: AgentLine) -> None:
         """Learn that an attempt of an agent has ended."""
@@ -281,21 +284,32 @@ class AgentExecutor(Executor):
                 continue
             match message:
                 case Ended():
-                    failure = None
-                    if message.kind:
-                        failure = Failure(message.kind, message.message, message.where, message.traceback)
-                    saved = message.checkpoint, message.checkpoint_bytes, message.checkpoint_failure
                     if (message.trial, message.attempt) in live:
-                        self._end(message.trial, message.attempt, message.outcome, failure, *saved)
-                        self._on_end(line)
+                        self._take_end(line, message)
                 case Started(trial, attempt, pid, host):
                     if (trial, attempt) in live:
                         events.append(AttemptStarted(at=at, trial=trial, attempt=attempt, pid=pid, host=host))
                 case Ready():
                     line.is_ready = True
                     self.method = message.method
+                case Leaving(reason):
+                    line.leaves = reason
+                    for trial, attempt in sorted(live):
+                        self._send(line, End(trial, attempt, save=True))
+                    self._on_leaving(line)
                 case Alive():
                     pass
+
+    def _take_end(self, line: AgentLine, message: Ended) -> None:
+        outcome, failure = message.outcome, None
+        if message.kind:
+            failure = Failure(message.kind, message.message, message.where, message.traceback)
+        if line.leaves and outcome in ("halted", "lost", "killed"):
+            # It goes on elsewhere, from what it has saved, and has not failed.
+            outcome, failure = "lost", Failure("lost", line.leaves)
+        saved = message.checkpoint, message.checkpoint_bytes, message.checkpoint_failure
+        self._end(message.trial, message.attempt, outcome, failure, *saved)
+        self._on_end(line)
 
     def _end(
         self,

@@ -15,9 +15,9 @@ import msgspec
 
 from ..worker import system
 from ..worker.protocol import Ended, Message, Report
-from ..worker.wire import Alive, Bytes, FrameReader, Outbox, Ready, Started, frame, header
+from ..worker.wire import Alive, Bytes, FrameReader, Leaving, Outbox, Ready, Started, frame, header
 
-Incoming = Report | Ended | Started | Alive | Ready
+Incoming = Report | Ended | Started | Alive | Ready | Leaving
 _LAST_WORDS = 2000
 
 
@@ -29,6 +29,8 @@ class AgentLine:
         self.outbox: Outbox | None = None
         self.is_ready = False
         """Whether the agent has said that it can make workers."""
+        self.leaves = ""
+        """Why it must go, once it has said so."""
         self.live: set[tuple[int, int]] = set()
         """Attempts that it has been given and whose end has not been told."""
         self.heard_at = monotonic()

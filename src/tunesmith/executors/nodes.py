@@ -87,7 +87,10 @@ class NodeExecutor(AgentExecutor):
 
     @abstractmethod
     def _look(self) -> None:
-        """Look after the engine about once a second: order further nodes, `_give_up` those that will not come."""
+        """Look after the engine about once a second: `_give_up` nodes that will not come, order what is new."""
+
+    def _make_up(self) -> None:
+        """Order other nodes in place of those that have gone."""
 
     @abstractmethod
     def _dismiss(self, handle: Any) -> None:
@@ -174,7 +177,17 @@ class NodeExecutor(AgentExecutor):
             member.line.connect(sock)
             self._listen_to(member.line)
             member.node = replace(member.node, expected=False)
-            self._events.append(NodesChanged(at=self.now(), nodes=tuple(self._all_nodes())))
+            self._tell_nodes()
+
+    def _on_leaving(self, line: AgentLine) -> None:
+        self._say(line.leaves)
+        self._make_up()
+        self._tell_nodes()
+        self._on_end(line)
+
+    def _on_end(self, line: AgentLine) -> None:
+        if line.leaves and not line.live:
+            self._lose(line, line.leaves)
 
     def _on_beat(self) -> None:
         self._look()
@@ -191,7 +204,8 @@ class NodeExecutor(AgentExecutor):
         for name, member in list(self._members.items()):
             if member.line is line:
                 self._part_with(name)
-                self._events.append(NodesChanged(at=self.now(), nodes=tuple(self._all_nodes())))
+                self._make_up()
+                self._tell_nodes()
                 return reason or f"node {member.node.name} went away"
         return reason
 
@@ -203,8 +217,11 @@ class NodeExecutor(AgentExecutor):
             with contextlib.suppress(Exception):  # The engine may be gone, or have dismissed it itself.
                 self._dismiss(member.handle)
 
+    def _tell_nodes(self) -> None:
+        self._events.append(NodesChanged(at=self.now(), nodes=tuple(self._all_nodes())))
+
     def _all_nodes(self) -> list[Node]:
-        return [member.node for member in self._members.values()]
+        return [member.node for member in self._members.values() if not member.line.leaves]
 
 
 def _own_addresses() -> tuple[str, ...]:

@@ -73,8 +73,7 @@ class SlurmExecutor(NodeExecutor):
         folder = Path(self._folder) / "slurm"
         self._submitter = submitit.AutoExecutor(folder=folder, cluster=self._cluster)
         self._submitter.update_parameters(name="tunesmith", **self._parameters)
-        for _ in range(self._wanted):
-            self._order_one()
+        self._make_up()
 
     def _order_one(self) -> None:
         self._ordered += 1
@@ -90,7 +89,9 @@ class SlurmExecutor(NodeExecutor):
                 if member.node.expected:
                     self._lost += 1
                 self._give_up(member.handle, _why(member.handle))
-        while len(self._members) < self._wanted and self._lost < MOST_LOST:
+
+    def _make_up(self) -> None:
+        while len(self._all_nodes()) < self._wanted and self._lost < MOST_LOST:
             self._order_one()
 
     def _dismiss(self, handle: Any) -> None:

@@ -55,7 +55,7 @@ def main(addresses: Sequence[str], port: int, name: str, parent: int) -> None:
     except (OSError, NotAuthenticError) as error:
         where = " or ".join(f"{address}:{port}" for address in addresses)
         sys.exit(f"the driver at {where} cannot be reached from {socket.gethostname()}: {error}")
-    Agent(sock, parent).run()
+    Agent(sock, parent, is_guest=True).run()
     # The interpreter's own end would take long with large libraries, and may hang in them.
     os._exit(0)
 
