@@ -16,6 +16,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "CheckpointConfig",
         "Experiment",
         "FailureConfig",
+        "PlacementGroupFactory",
         "RunConfig",
         "TuneConfig",
         "Tuner",
@@ -93,6 +94,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "TimeoutStopper",
         "TrialPlateauStopper",
     ),
+    "core.bundles": ("Bundles",),
     "core.policy": (
         "Complete",
         "Continue",

@@ -17,13 +17,14 @@ from .analysis.curves import CurveTable
 from .analysis.results import Results
 from .analysis.simulations import Improvement, Simulation, all_trials
 from .api import _objectives, _scheduler, _searcher, _sources, _unused, _window, load
+from .core.bundles import Request, checked_request
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Limits, Step
 from .core.events import EarlierTrials, Event, ExperimentCreated, Reported, SessionOpened, SpaceExhausted, Suggested
 from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
-from .core.resources import Pool, checked_request
+from .core.resources import Pool
 from .core.seeds import generator
 from .core.trial import Status
 from .earlier.sources import earlier_trials
@@ -56,7 +57,7 @@ def simulate(
     stop: Any = None,
     time_budget_s: float | timedelta | None = None,
     max_t: int | None = None,
-    resources: Mapping[str, float] | None = None,
+    resources: Request | None = None,
     start_delay: float = 0.0,
     checkpoint_every: int = 1,
     max_failures: int = 0,

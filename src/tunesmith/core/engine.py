@@ -15,6 +15,7 @@ import msgspec
 
 from ..errors import ResourceError, TuneError
 from . import retention
+from .bundles import request_text
 from .commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .events import (
     AttemptEnded,
@@ -579,8 +580,7 @@ class Core:
         request = experiment.request if trial is None else experiment.request_of(trial)
         if experiment.pool.find(request) is None:
             who = "a new trial" if trial is None else f"trial {trial.id}"
-            asked = ", ".join(f"{name}={amount:g}" for name, amount in request.items())
-            return f"{who} (which asks for {asked}) cannot start on any node"
+            return f"{who} (which asks for {request_text(request)}) cannot start on any node"
         if trial is not None or type(self.scheduler.choose(experiment)) is not New:
             return "the scheduler lets no trial start"
         if experiment.paused:

@@ -18,12 +18,12 @@ from typing import Any
 from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Reported
 from ..errors import ConfigError
-from ..layout import trial_folder
 from ..worker.protocol import Assignment, End, Ended, Go, Message, Report
 from ..worker.wire import LARGE, LIMIT, Alive, Leaving, Payload, Ping, Ready, Setup, Started, Stop
-from .base import Executor, Job
+from .base import Executor, Job, assignment_of
 from .by_value import pickled
 from .connection import AgentLine, Incoming
+from .gangs import Gang
 
 BEAT = 1.0
 
@@ -44,6 +44,8 @@ class AgentExecutor(Executor):
         self._lines: dict[int, AgentLine] = {}
         """By the descriptors of their sockets, those that are connected."""
         self._live: dict[tuple[int, int], AgentLine] = {}
+        self._gangs: dict[tuple[int, int], Gang] = {}
+        """The live attempts that hold resources under several agents."""
         self._events: list[Event] = []
         """What is known here before anyone asks."""
         self._beat_at = 0.0
@@ -56,8 +58,8 @@ class AgentExecutor(Executor):
     # What is left to a subclass.
 
     @abstractmethod
-    def _line_for(self, command: Start) -> AgentLine:
-        """Return the agent that an attempt is handed to; it need not be connected yet."""
+    def _lines_for(self, command: Start) -> tuple[AgentLine, ...]:
+        """Return an agent for each node of an attempt, the one that runs it first; they need not be connected yet."""
 
     @abstractmethod
     def _on_lost(self, line: AgentLine, reason: str) -> str:
@@ -67,7 +69,7 @@ class AgentExecutor(Executor):
         """Learn that an agent will not be there much longer; its attempts have been asked to save and end."""
 
     def _on_end(self, line: AgentLine) -> None:
-        """Learn that an attempt of an agent has ended."""
+        """Learn that an attempt has ended that an agent ran, or held something for; the agent may be lost by now."""
 
     def _on_woken(self) -> None:
         """Take in what another thread has called `wake` for."""
@@ -82,33 +84,32 @@ class AgentExecutor(Executor):
         return monotonic() - self._began
 
     def start(self, command: Start) -> None:
-        """Hand an attempt to an agent."""
-        line = self._line_for(command)
-        progress, placement = command.progress, command.placement
-        assignment = Assignment(
-            trial=command.trial,
-            attempt=command.attempt,
-            config=command.config,
-            until=command.until,
-            experiment_folder=self._folder,
-            trial_folder=trial_folder(command.trial),
-            checkpoint=command.checkpoint,
-            number=progress.number,
-            elapsed=progress.elapsed,
-            timesteps=progress.timesteps,
-            episodes=progress.episodes,
-            resources=placement.resources,
-            gpus=placement.gpus,
-            node=placement.node,
-        )
+        """Hand an attempt to an agent, once all are there that hold something for it."""
+        lines = self._lines_for(command)
+        assignment = assignment_of(command, self._folder)
         key = (command.trial, command.attempt)
-        self._live[key] = line
-        line.live.add(key)
+        self._live[key] = lines[0]
+        lines[0].live.add(key)
+        if len(lines) == 1:
+            self._hand_over(lines[0], assignment)
+            return
+        self._gangs[key] = Gang(lines, assignment)
+        for line in lines[1:]:
+            line.held.add(key)
+        self._begin_if_complete(key)
+
+    def _begin_if_complete(self, key: tuple[int, int]) -> None:
+        gang = self._gangs.get(key)
+        if gang is not None and gang.waiting is not None and gang.is_complete:
+            assignment, gang.waiting = gang.waiting, None
+            self._hand_over(gang.lines[0], assignment)
+
+    def _hand_over(self, line: AgentLine, assignment: Assignment) -> None:
         try:
             self._send(line, assignment)
         except (OverflowError, TypeError) as error:
             message = f"{type(error).__name__}: the config cannot be sent to a worker: {error}"
-            self._end(*key, "failed", Failure("exception", message))
+            self._end(assignment.trial, assignment.attempt, "failed", Failure("exception", message))
 
     def proceed(self, command: Proceed) -> None:
         """Let a waiting attempt go on."""
@@ -151,6 +152,7 @@ class AgentExecutor(Executor):
         self._wake_in = self._wake_out = -1
         self._lines.clear()
         self._live.clear()
+        self._gangs.clear()
 
     # For subclasses.
 
@@ -185,6 +187,8 @@ class AgentExecutor(Executor):
         assert line.socket is not None, "it is connected"
         self._lines[line.socket.fileno()] = line
         self._watch(line)
+        for key in sorted(line.live | line.held):
+            self._begin_if_complete(key)
 
     def _ignore(self, line: AgentLine) -> None:
         """Read no more of what an agent writes."""
@@ -199,12 +203,26 @@ class AgentExecutor(Executor):
         reason = self._on_lost(line, reason)
         for trial, attempt in sorted(line.live):
             self._end(trial, attempt, "lost", Failure("lost", reason))
+        for key in sorted(line.held):
+            self._bereave(key, reason)
+
+    def _bereave(self, key: tuple[int, int], reason: str) -> None:
+        """End an attempt that has lost a part of what it holds."""
+        gang = self._gangs[key]
+        if gang.waiting is not None:
+            self._end(*key, "lost", Failure("lost", reason))
+        elif not gang.loss:
+            gang.loss = reason
+            self._send(gang.lines[0], Stop(*key, 0.0))
 
     # The lines.
 
     def _tell(self, command: Proceed | Halt | Kill, message: Go | End | Stop) -> None:
-        line = self._live.get((command.trial, command.attempt))
-        if line is not None:
+        key = (command.trial, command.attempt)
+        line, gang = self._live.get(key), self._gangs.get(key)
+        if gang is not None and gang.waiting is not None:
+            self._end(*key, "halted" if isinstance(command, Halt) else "killed", None)
+        elif line is not None:
             self._send(line, message)
 
     def _sleep(self, patience: float) -> bool:
@@ -294,8 +312,8 @@ class AgentExecutor(Executor):
                     self.method = message.method
                 case Leaving(reason):
                     line.leaves = reason
-                    for trial, attempt in sorted(live):
-                        self._send(line, End(trial, attempt, save=True))
+                    for trial, attempt in sorted(live | line.held):
+                        self._send(self._live[trial, attempt], End(trial, attempt, save=True))
                     self._on_leaving(line)
                 case Alive():
                     pass
@@ -304,12 +322,13 @@ class AgentExecutor(Executor):
         outcome, failure = message.outcome, None
         if message.kind:
             failure = Failure(message.kind, message.message, message.where, message.traceback)
-        if line.leaves and outcome in ("halted", "lost", "killed"):
+        gang = self._gangs.get((message.trial, message.attempt))
+        reason = line.leaves if gang is None else gang.loss or gang.leaves
+        if reason and outcome in ("halted", "lost", "killed"):
             # It goes on elsewhere, from what it has saved, and has not failed.
-            outcome, failure = "lost", Failure("lost", line.leaves)
+            outcome, failure = "lost", Failure("lost", reason)
         saved = message.checkpoint, message.checkpoint_bytes, message.checkpoint_failure
         self._end(message.trial, message.attempt, outcome, failure, *saved)
-        self._on_end(line)
 
     def _end(
         self,
@@ -324,6 +343,7 @@ class AgentExecutor(Executor):
         line = self._live.pop((trial, attempt), None)
         if line is None:
             return
+        gang = self._gangs.pop((trial, attempt), None)
         line.live.discard((trial, attempt))
         self._events.append(
             AttemptEnded(
@@ -337,6 +357,9 @@ class AgentExecutor(Executor):
                 checkpoint_failure=checkpoint_failure,
             )
         )
+        for each in (line,) if gang is None else gang.lines:
+            each.held.discard((trial, attempt))
+            self._on_end(each)
 
 
 def _packed(job: Job) -> tuple[Payload, list[Any]]:

@@ -33,6 +33,8 @@ class AgentLine:
         """Why it must go, once it has said so."""
         self.live: set[tuple[int, int]] = set()
         """Attempts that it has been given and whose end has not been told."""
+        self.held: set[tuple[int, int]] = set()
+        """Attempts that run under another agent, and for which this one holds resources."""
         self.heard_at = monotonic()
         self.watched_for = 0
         """The events of its socket that a poller waits for."""
@@ -50,6 +52,11 @@ class AgentLine:
         for data in self._waiting:
             self.outbox.put(data)
         self._waiting.clear()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether no attempt has anything of it."""
+        return not self.live and not self.held
 
     def send(self, message: Message) -> None:
         """Write a message, now or when the socket takes it.

@@ -94,8 +94,8 @@ class LocalExecutor(AgentExecutor):
             agent.close(CLOSE_PATIENCE)
         super().close()
 
-    def _line_for(self, command: Start) -> AgentLine:
-        return self._launch_agent() if self._agent is None else self._agent
+    def _lines_for(self, command: Start) -> tuple[AgentLine, ...]:
+        return (self._launch_agent() if self._agent is None else self._agent,)
 
     def _launch_agent(self) -> AgentLine:
         self._agents += 1

@@ -165,8 +165,9 @@ class NodeExecutor(AgentExecutor):
 
     # The base's hooks.
 
-    def _line_for(self, command: Start) -> AgentLine:
-        return next(each.line for each in self._members.values() if each.node.name == command.placement.node)
+    def _lines_for(self, command: Start) -> tuple[AgentLine, ...]:
+        lines = {each.node.name: each.line for each in self._members.values() if not each.node.expected}
+        return tuple(lines[node] for node in command.placement.nodes)
 
     def _on_woken(self) -> None:
         for name, sock in [] if self._listener is None else self._listener.taken():
@@ -186,7 +187,7 @@ class NodeExecutor(AgentExecutor):
         self._on_end(line)
 
     def _on_end(self, line: AgentLine) -> None:
-        if line.leaves and not line.live:
+        if line.leaves and line.is_free:
             self._lose(line, line.leaves)
 
     def _on_beat(self) -> None:

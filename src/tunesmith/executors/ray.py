@@ -7,6 +7,7 @@ Only Ray's core is used.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import sys
 import threading
@@ -40,7 +41,7 @@ DRIVER_TIMEOUT = 15.0
 """Shorter than the driver's patience with an agent: one that is cut off has ended its trials before others run them."""
 
 Bundle = tuple[str, frozenset[tuple[str, float]]]
-"""A node, and what is held there."""
+"""A node, and what is held there: of an attempt with several bundles on it, all together."""
 
 
 @dataclass(eq=False)
@@ -170,12 +171,15 @@ class RayExecutor(AgentExecutor):
 
     # Bundles.
 
-    def _line_for(self, command: Start) -> AgentLine:
-        bundle = (command.placement.node, frozenset(command.placement.resources.items()))
+    def _lines_for(self, command: Start) -> tuple[AgentLine, ...]:
+        placement = command.placement
+        return tuple(self._slot_for((node, _amounts(placement.on(node)))).line for node in placement.nodes)
+
+    def _slot_for(self, bundle: Bundle) -> Slot:
         idle = self._idle.get(bundle)
         slot = idle.pop() if idle else self._new_slot(bundle)
         slot.idle_since = None
-        return slot.line
+        return slot
 
     def _new_slot(self, bundle: Bundle) -> Slot:
         from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
@@ -212,7 +216,7 @@ class RayExecutor(AgentExecutor):
 
     def _on_end(self, line: AgentLine) -> None:
         known = self._slot_of.get(line)
-        if known is not None and not line.live:
+        if known is not None and line.is_free and known[1].idle_since is None:
             slot = known[1]
             slot.idle_since = monotonic()
             self._idle.setdefault(slot.bundle, []).append(slot)
@@ -252,6 +256,12 @@ class RayExecutor(AgentExecutor):
             return str(self._ray.get(run, timeout=1))
         except Exception as error:  # noqa: BLE001  Ray has many; what it says is what is known
             return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+
+
+def _amounts(held: dict[str, float]) -> frozenset[tuple[str, float]]:
+    """Return what an actor is to hold for an attempt on one node; Ray gives whole GPUs above one."""
+    gpus = held.get("gpu", 0)
+    return frozenset({**held, "gpu": math.ceil(gpus) if gpus > 1 else gpus}.items() if gpus else held.items())
 
 
 def _resources(offered: dict[str, float]) -> dict[str, float]:
