@@ -232,6 +232,65 @@ def test_with_the_driver_killed_everything_it_ran_is_gone(cluster, tmp_path):
     eventually(lambda: ray.available_resources().get("CPU") == 4)
 
 
+def test_a_trial_of_several_bundles_holds_all_of_them_on_their_nodes_until_its_end(cluster, tmp_path):
+    eventually(lambda: ray.available_resources().get("CPU") == 4)
+    free, begun = [], []
+
+    class Watching(tune.Callback):
+        def handle(self, happened, experiment):
+            begun.extend(event for event in happened if isinstance(event, AttemptStarted))
+
+        def flush(self, experiment):
+            if begun:
+                free.append(ray.available_resources().get("CPU", 0))
+
+    def train(config):
+        time.sleep(2)
+        context = tune.get_context()
+        return {"nodes": [bundle.node for bundle in context.bundles], "own": context.node}
+
+    results = run(
+        tmp_path,
+        train,
+        resources=tune.Bundles([{"cpu": 1}, {"cpu": 2}, {"cpu": 1}], "SPREAD"),
+        callbacks=[Watching()],
+        executor=RayExecutor(idle_s=0.5),
+    )
+
+    first, second, third = results[0].history[-1]["nodes"]
+    assert first == third == results[0].history[-1]["own"] != second
+    assert min(free) == 0
+    eventually(lambda: ray.available_resources().get("CPU") == 4)
+
+
+def test_a_trial_that_loses_a_node_where_it_only_holds_something_goes_on_elsewhere(cluster, tmp_path):
+    eventually(lambda: ray.available_resources().get("CPU") == 4)
+    joined = cluster.add_node(num_cpus=2, resources={"helper": 1})
+    eventually(lambda: ray.available_resources().get("CPU") == 6)
+
+    class Mishap(tune.Callback):
+        has_happened = False
+
+        def handle(self, happened, experiment):
+            if not self.has_happened and any(getattr(event, "metrics", {}).get("step") == 2 for event in happened):
+                self.has_happened = True
+                cluster.remove_node(joined, allow_graceful=False)
+                cluster.add_node(num_cpus=2, resources={"helper": 1})
+
+    def train(config):
+        for step in range(600 if tune.get_context().attempt == 1 else 1):
+            time.sleep(0.1)
+            tune.report({"step": step})
+
+    results = run(tmp_path, train, resources=[{"license": 1}, {"cpu": 1, "helper": 1}], callbacks=[Mishap()])
+
+    assert results[0].status == "completed"
+    assert [event.outcome for event in events(tmp_path, AttemptEnded)] == ["lost", "done"]
+    nodes = [event.placement.nodes for event in events(tmp_path, TrialLaunched)]
+    assert nodes[0][0] == nodes[1][0]
+    assert nodes[0][1] != nodes[1][1]
+
+
 def test_the_driver_does_not_run_over_rays_client():
     with pytest.raises(ConfigError, match="ray job submit"):
         RayExecutor("ray://head:10001")

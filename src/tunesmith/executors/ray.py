@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
+from msgspec.structs import replace
+
 from ..core.commands import Start
 from ..core.events import Event, Node, NodesChanged
 from ..errors import ConfigError, require
@@ -28,7 +30,7 @@ from .base import Job
 from .connection import AgentLine
 from .listener import Listener
 from .preload import modules_to_preload
-from .ray_agents import AgentHost
+from .ray_agents import AgentHost, is_there
 
 OUR_NAMES = {"CPU": "cpu", "GPU": "gpu"}
 """What Ray calls the resources that have names of ours; all others are called the same."""
@@ -94,6 +96,9 @@ class RayExecutor(AgentExecutor):
         """Our name of a node -> Ray's identifier."""
         self._known: tuple[Node, ...] = ()
         self._news: tuple[Node, ...] | None = None
+        self._suspects: dict[str, Any] = {}
+        """Nodes that have lost an agent -> a task there. Until it has run nothing is started there: it takes Ray many
+        seconds to find a node dead."""
         self._closing = threading.Event()
         self._slots: dict[bytes, Slot] = {}
         """By the name of the agent."""
@@ -160,6 +165,38 @@ class RayExecutor(AgentExecutor):
                     self._known = self._news = nodes
                     self.wake()
 
+    def _tell_nodes(self) -> None:
+        nodes = tuple(replace(node, expected=node.name in self._suspects) for node in self._known)
+        self._events.append(NodesChanged(at=self.now(), nodes=nodes))
+
+    def _suspect(self, node: str) -> None:
+        if node not in self._suspects:
+            self._suspects[node] = self._probe(node)
+            self._tell_nodes()
+
+    def _probe(self, node: str) -> Any:
+        probe = self._ray.remote(num_cpus=0, max_retries=0)(is_there)
+        return probe.options(scheduling_strategy=self._only_on(node)).remote()
+
+    def _look_after_suspects(self) -> None:
+        known = {node.name for node in self._known}
+        for node, probe in list(self._suspects.items()):
+            if node not in known:
+                del self._suspects[node]
+            elif self._ray.wait([probe], timeout=0)[0]:
+                try:
+                    self._ray.get(probe)
+                except Exception:  # noqa: BLE001  Ray has many, and all mean that it is not known to live
+                    self._suspects[node] = self._probe(node)
+                else:
+                    del self._suspects[node]
+                    self._tell_nodes()
+
+    def _only_on(self, node: str) -> Any:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        return NodeAffinitySchedulingStrategy(self._nodes[node], soft=False)
+
     def _alive_nodes(self) -> tuple[Node, ...]:
         found = []
         for node in self._ray.nodes():
@@ -182,8 +219,6 @@ class RayExecutor(AgentExecutor):
         return slot
 
     def _new_slot(self, bundle: Bundle) -> Slot:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
         assert self._listener is not None
         node, held = bundle
         amounts = dict(held)
@@ -192,7 +227,7 @@ class RayExecutor(AgentExecutor):
             num_gpus=amounts.pop("gpu", 0),
             memory=amounts.pop("memory", None),
             resources=amounts or None,
-            scheduling_strategy=NodeAffinitySchedulingStrategy(self._nodes[node], soft=False),
+            scheduling_strategy=self._only_on(node),
         ).remote()
         name, line = new_name(), AgentLine()
         run = actor.run.remote(self._addresses, self._listener.port, self._listener.key, name, sys.path)
@@ -204,8 +239,8 @@ class RayExecutor(AgentExecutor):
 
     def _on_woken(self) -> None:
         if self._news is not None:
-            self._events.append(NodesChanged(at=self.now(), nodes=self._news))
             self._news = None
+            self._tell_nodes()
         for name, sock in [] if self._listener is None else self._listener.taken():
             slot = self._slots.get(name)
             if slot is None or slot.line.socket is not None:
@@ -222,6 +257,7 @@ class RayExecutor(AgentExecutor):
             self._idle.setdefault(slot.bundle, []).append(slot)
 
     def _on_beat(self) -> None:
+        self._look_after_suspects()
         now = monotonic()
         for name, slot in list(self._slots.items()):
             if slot.idle_since is not None and now - slot.idle_since > self._idle_s:
@@ -238,6 +274,7 @@ class RayExecutor(AgentExecutor):
             name, slot = known
             reason = reason or f"the agent on {slot.bundle[0]} went away"
             self._release(name)
+            self._suspect(slot.bundle[0])
         return reason
 
     def _release(self, name: bytes) -> None:
