@@ -82,6 +82,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "searchers.repeated": ("Repeater",),
     "integrations.hyperopt": ("HyperOptSearch",),
     "integrations.optuna": ("OptunaSearch",),
+    "integrations.torch": ("TorchTrainable",),
     "stoppers": (
         "CombinedStopper",
         "ExperimentPlateauStopper",

@@ -350,7 +350,7 @@ def report(metrics: Mapping[str, Any] | None = None, *, checkpoint: Any = None, 
         TuneError: No trial runs in this process.
         ReportError: The report cannot be recorded; the message names the metric and what to do.
     """
-    _running("report").report(metrics if metrics is not None and not more else _merged(metrics, more), checkpoint)
+    running("report").report(metrics if metrics is not None and not more else _merged(metrics, more), checkpoint)
 
 
 def get_checkpoint() -> Checkpoint | None:
@@ -359,7 +359,7 @@ def get_checkpoint() -> Checkpoint | None:
     Raises:
         TuneError: No trial runs in this process.
     """
-    return _running("get_checkpoint").checkpoint
+    return running("get_checkpoint").checkpoint
 
 
 def get_context() -> Context:
@@ -368,10 +368,15 @@ def get_context() -> Context:
     Raises:
         TuneError: No trial runs in this process.
     """
-    return _running("get_context").context
+    return running("get_context").context
 
 
-def _running(function: str) -> Session:
+def running(function: str) -> Session:
+    """Return the attempt that runs in this process, for `tune.<function>`.
+
+    Raises:
+        TuneError: None does.
+    """
     if _active is None:
         raise TuneError(
             f"tune.{function}() was called outside a trial (or in a child process of one). "
