@@ -35,6 +35,7 @@ PAGES = [
     "docs/schedulers.md",
     "docs/spaces.md",
     "docs/command_lines.md",
+    "docs/parallel_trials.md",
     "docs/warm_start.md",
     "docs/changing_the_space.md",
 ]

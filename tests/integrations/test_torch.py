@@ -118,9 +118,10 @@ def test_a_rank_that_fails_fails_the_trial_with_its_own_traceback(tmp_path, culp
     def train(config):
         total(1)
         tune.report({"loss": 1})
+        total(2)
         if dist.get_rank() == culprit:
             raise ValueError("the data are odd")
-        total(2)
+        total(3)
 
     results = run(tmp_path, train)
 
