@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
@@ -159,13 +160,14 @@ def test_a_rank_that_exits_fails_the_trial_with_its_code(tmp_path):
 def test_checkpoints_are_saved_once_and_given_to_all_ranks(tmp_path):
     def train(config):
         checkpoint = tune.get_checkpoint()
-        begin = int((checkpoint.path / "step").read_text()) if checkpoint else 0
+        begin = int(Path(checkpoint.path, "step").read_text()) if checkpoint else 0
         begun = total(begin)
         for step in range(begin + 1, 5):
             folder = tmp_path / f"saved-{dist.get_rank()}"
             folder.mkdir(exist_ok=True)
             (folder / "step").write_text(str(step))
             (folder / "rank").write_text(str(dist.get_rank()))
+            total(step)
             tune.report({"step": step, "begun": begun}, checkpoint=folder)
             if step == 2 and not begin and dist.get_rank() == 1:
                 raise OSError("once")
@@ -175,8 +177,8 @@ def test_checkpoints_are_saved_once_and_given_to_all_ranks(tmp_path):
     history = results[0].history
     assert results[0].status == "completed"
     assert history[-1]["step"] == 4
-    assert history[-1]["begun"] in (2 * 1, 2 * 2, 2 * 3)
-    assert (results[0].checkpoint.path / "rank").read_text() == "0"
+    assert history[-1]["begun"] in (2 * 1, 2 * 2)
+    assert Path(results[0].checkpoint.path, "rank").read_text() == "0"
 
 
 def test_data_that_is_bound_reaches_all_ranks(tmp_path):

@@ -90,7 +90,9 @@ class TorchTrainable:
 
     def __getstate__(self) -> dict[str, Any]:
         # The function is opened in the workers only.
-        return {**vars(self), "__wrapped__": None, "_packed": self._packed or _bytes_of(self.__wrapped__)}
+        state = {**vars(self), "_packed": self._packed or _bytes_of(self.__wrapped__)}
+        state.pop("__wrapped__", None)
+        return state
 
     def __call__(self, config: dict[str, Any], *_reporter: Any, **parameters: Any) -> None:
         """Run all workers of one trial."""
@@ -106,11 +108,11 @@ class TorchTrainable:
         relay.run(lambda: self._launch(relay.address, order))
 
     def _launch(self, address: str, order: bytes) -> Exits:
-        """Start the workers as torchrun does; return the exit codes of those that ended badly."""
+        """Start the workers as torchrun does, and wait for their end."""
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
         from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-        # It says for each trial that it cannot see to signals, which here are the relay's business.
+        # It says for each trial that it cannot see to signals, and how each worker ended: here the relay's business.
         logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
         settings = LaunchConfig(
             min_nodes=1,
@@ -171,11 +173,11 @@ def _work(address: str, order: bytes) -> None:
     """Be one worker, in a process that torch has started."""
     import torch
 
-    is_well = be_rank(address, int(os.environ["RANK"]), order)
+    ended = be_rank(address, int(os.environ["RANK"]), order)
     sys.stdout.flush()
     sys.stderr.flush()
-    if not is_well:
-        # Whoever waits for this one is to notice at once, and no other error is to cover the one that was told.
+    if ended.outcome != "done":
+        # Taking the process group down properly may wait for those that do not go along.
         os._exit(1)
     if torch.distributed.is_initialized():
         torch.distributed.destroy_process_group()

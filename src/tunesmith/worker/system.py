@@ -13,6 +13,8 @@ from pathlib import Path
 IS_LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_EXITING = 0x4
+"""PF_EXITING among the flags of a process."""
 _FALLOC_FL_KEEP_SIZE, _FALLOC_FL_PUNCH_HOLE = 1, 2
 _OOM_SCORE = b"800"
 """Makes a worker the OOM killer's first choice, before the driver."""
@@ -159,3 +161,14 @@ def _oom_counter() -> Path:
     except OSError:
         pass
     return Path("/proc/vmstat")
+
+
+def is_exiting(pid: int) -> bool:
+    """Whether a process is about to end, or has ended; False where that cannot be known."""
+    if not IS_LINUX:
+        return False
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return True
+    return fields[0] in "ZX" or bool(int(fields[6]) & _EXITING)
