@@ -107,7 +107,7 @@ def test_a_held_placement_is_free_only_when_all_of_it_is():
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        (asked(ONE, {"cpu": 3}), r"cpu=3; PACK, which no set .*: bundle 1 \(cpu=3\) fits on no node: a lacks cpu 3 of 2"),
+        (asked(ONE, {"cpu": 3}), r"PACK, which no set .*: bundle 1 \(cpu=3\) fits on no node: a lacks cpu 3 of 2"),
         (asked(*[ONE] * 4), r"4 x cpu=1; PACK, .*: together they need cpu 4 of 3 that all 2 nodes have"),
         (asked(*[ONE] * 3, strategy="STRICT_PACK"), r"wants all on one node: a lacks cpu 3 of 2; b lacks cpu 3 of 1"),
         (asked(*[ONE] * 3, strategy="STRICT_SPREAD"), r"each on another node: 3 of 2 nodes that have room for one"),
