@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "stoppers": {"core", "errors", "schedulers"},
     "store": {"core", "errors", "layout", "remote"},
     "executors": {"core", "errors", "layout", "worker", "remote"},
-    "trainables": {"errors", "worker"},
+    "trainables": {"core", "errors", "worker"},
     "callbacks": {"core", "errors", "layout", "schedulers", "store", "text"},
     "analysis": {"core", "errors", "layout", "schedulers", "store", "text", "worker", "remote"},
     "background": set(),

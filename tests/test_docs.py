@@ -36,6 +36,7 @@ PAGES = [
     "docs/searchers.md",
     "docs/spaces.md",
     "docs/command_lines.md",
+    "docs/parallel_trials.md",
     "docs/warm_start.md",
     "docs/changing_the_space.md",
     "docs/foreign_searchers.md",

@@ -25,6 +25,8 @@ NAMES = """
     PatienceRule
     MultiObjectiveASHA
     RacingScheduler
+    Bundles PlacementGroupFactory TorchTrainable
+    DaskExecutor RayExecutor SlurmExecutor
     Command CommandFailed MetricsUnreadable
     TPESearcher
     CMAESSearcher GridSearcher LatinHypercubeSearcher SobolSearcher

@@ -16,6 +16,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "CheckpointConfig",
         "Experiment",
         "FailureConfig",
+        "PlacementGroupFactory",
         "RunConfig",
         "TuneConfig",
         "Tuner",
@@ -93,6 +94,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "integrations.skopt": ("SkOptSearch",),
     "integrations.smac": ("SMACSearch",),
     "integrations.zoopt": ("ZOOptSearch",),
+    "integrations.torch": ("TorchTrainable",),
     "stoppers": (
         "CombinedStopper",
         "ExperimentPlateauStopper",
@@ -105,6 +107,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
         "TimeoutStopper",
         "TrialPlateauStopper",
     ),
+    "core.bundles": ("Bundles",),
     "core.policy": (
         "Complete",
         "Continue",
@@ -123,6 +126,9 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "executors.base": ("Executor",),
     "executors.local": ("LocalExecutor",),
     "executors.inline": ("InlineExecutor",),
+    "executors.ray": ("RayExecutor",),
+    "executors.dask": ("DaskExecutor",),
+    "executors.slurm": ("SlurmExecutor",),
     "executors.simulated": ("SimulatedExecutor",),
     "analysis.comparisons": ("Comparison",),
     "analysis.curves": ("CurveTable",),

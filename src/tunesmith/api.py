@@ -23,11 +23,11 @@ from .callbacks.lost_checkpoints import LostCheckpoints
 from .callbacks.missing_metric import MissingMetric
 from .callbacks.restarts import Restarts
 from .callbacks.upload import Upload
+from .core.bundles import Request, checked_request, is_request
 from .core.engine import Limits
 from .core.objective import Objective
 from .core.policy import Policy, Scheduler, Searcher
 from .core.replicates import KEY
-from .core.resources import checked_request
 from .earlier.sources import as_sources
 from .errors import ConfigError, TrialsFailed
 from .executors.base import Executor
@@ -127,7 +127,8 @@ def run(
             are drawn and grids gone through.
         stop: When a trial has had enough: `{"accuracy": 0.99}` (at or above), a function of (trial_id, result), a
             `Stopper`, or a list of these.
-        resources: What a trial needs, `{"cpu": 2, "gpu": 0.5}`, or a function from its config to that. Default: 1 CPU.
+        resources: What a trial needs, `{"cpu": 2, "gpu": 0.5}`; a list of such dicts, or `Bundles`, for one that is
+            itself parallel; or a function from its config to any of these. Default: 1 CPU.
         time_budget_s: Seconds for the whole experiment, all sessions together.
         trial_time_limit_s: Seconds for one trial; then it is killed and counts as failed.
         report_timeout_s: Seconds without a report after which a trial is taken for hung and killed.
@@ -463,21 +464,23 @@ def _request(
     if chosen is None:
         chosen = getattr(bound.trainable, "default_resource_request", None)
 
-    def checked(asked: Mapping[str, float]) -> dict[str, float]:
+    def checked(asked: Request) -> dict[str, float]:
         request = checked_request(asked)
         if not request and not is_bounded:
             raise ConfigError(
-                f"resources={dict(asked)!r} asks for nothing, so that all trials would start at once. "
+                f"resources={asked!r} asks for nothing, so that all trials would start at once. "
                 "Add max_concurrent_trials=, or ask for a part of a CPU."
             )
         return request
 
     if chosen is None:
         return {"cpu": 1.0}, None
-    if isinstance(chosen, Mapping):
+    if is_request(chosen):
         return checked(chosen), None
     if not callable(chosen):
-        raise ConfigError(f"resources={chosen!r}: give a dict such as {{'cpu': 2, 'gpu': 0.5}}, or a function of it.")
+        raise ConfigError(
+            f"resources={chosen!r}: give a dict such as {{'cpu': 2, 'gpu': 0.5}}, a list of them, or a function."
+        )
     function = chosen
 
     def request_of(journaled: dict[str, Any]) -> dict[str, float]:
@@ -486,9 +489,10 @@ def _request(
             asked = function(config)
         except Exception as error:
             raise ConfigError(f"resources= failed for {config}: {type(error).__name__}: {error}") from error
-        if not isinstance(asked, Mapping):
+        if not is_request(asked):
             raise ConfigError(
-                f"resources= returned {asked!r} for {config}; it must return a dict such as {{'cpu': 2}}."
+                f"resources= returned {asked!r} for {config}; it must return a dict such as "
+                "{'cpu': 2}, or a list of such dicts."
             )
         return checked(asked)
 
@@ -521,7 +525,13 @@ def _executor(executor: Executor | str, cpus: float | None, gpus: int | Sequence
             from .executors.inline import InlineExecutor
 
             return InlineExecutor(cpus=cpus, gpus=gpus)
-    raise ConfigError(f"executor={executor!r}: give 'local', 'inline' or an Executor.")
+        case "ray":
+            if cpus is not None or gpus is not None:
+                raise ConfigError("cpus= and gpus= are of one machine; a Ray cluster says itself what it has.")
+            from .executors.ray import RayExecutor
+
+            return RayExecutor()
+    raise ConfigError(f"executor={executor!r}: give 'local', 'inline', 'ray' or an Executor.")
 
 
 def _holds(pause: str, executor: Executor) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from .analysis.results import Results, value_of
 from .analysis.trial_result import TrialResult
 from .callbacks.view import STATUS_ORDER, announcements, failure_line
+from .core.bundles import request_text
 from .core.events import (
     AttemptEnded,
     AttemptStarted,
@@ -299,7 +300,7 @@ def _told(event: Event) -> tuple[str, str] | None:
             start = f"at its iteration {event.number}" if event.checkpoint else "from the beginning"
             return f"became a clone of trial {event.source}", f"{event.reason}; {start}".lstrip("; ")
         case TrialReallocated():
-            return f"asks for {_amounts(event.request)} from now on", event.reason
+            return f"asks for {request_text(event.request)} from now on", event.reason
         case AttemptStarted():
             return "worker started", f"process {event.pid} on {event.host}"
         case Reported():
@@ -317,10 +318,6 @@ def _told(event: Event) -> tuple[str, str] | None:
         case CheckpointDropped() if event.reason:
             return "checkpoint dropped", f"{event.checkpoint}: {event.reason}"
     return None
-
-
-def _amounts(request: dict[str, float]) -> str:
-    return ", ".join(f"{name}={amount:g}" for name, amount in request.items())
 
 
 def _failure(failure: Failure | None) -> str:

@@ -21,6 +21,7 @@ from .analysis.results import Results
 from .analysis.trial_result import TrialResult
 from .api import load, run
 from .callbacks.base import Callback
+from .core.bundles import Bundles
 from .core.policy import Scheduler, Searcher
 from .errors import ConfigError, require
 from .invocation import resumed_folder
@@ -35,6 +36,12 @@ _SPEC_KEYS = (
     "upload_dir", "checkpoint_freq", "checkpoint_at_end", "keep_checkpoints_num", "checkpoint_score_attr",
     "max_failures", "restore", "storage_path",
 )  # fmt: skip
+
+
+def PlacementGroupFactory(bundles: Iterable[Mapping[str, float]], strategy: str = "PACK") -> Bundles:  # noqa: N802
+    """Return what `tune.Bundles` gives, with Ray's names: `CPU` and `GPU` are `cpu` and `gpu`."""
+    ours = {"CPU": "cpu", "GPU": "gpu"}
+    return Bundles([{ours.get(name, name): amount for name, amount in each.items()} for each in bundles], strategy)
 
 
 class Experiment:

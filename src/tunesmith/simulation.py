@@ -17,13 +17,14 @@ from .analysis.curves import CurveTable
 from .analysis.results import Results
 from .analysis.simulations import Improvement, Simulation, all_trials
 from .api import _objectives, _scheduler, _searcher, _sources, _unused, _window, load
+from .core.bundles import Request, checked_request
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Limits, Step
 from .core.events import EarlierTrials, Event, ExperimentCreated, Reported, SessionOpened, SpaceExhausted, Suggested
 from .core.experiment import Experiment
 from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, Stopper
-from .core.resources import Pool, checked_request
+from .core.resources import Pool
 from .core.seeds import generator
 from .core.trial import Status
 from .earlier.sources import earlier_trials
@@ -56,7 +57,7 @@ def simulate(
     stop: Any = None,
     time_budget_s: float | timedelta | None = None,
     max_t: int | None = None,
-    resources: Mapping[str, float] | None = None,
+    resources: Request | None = None,
     start_delay: float = 0.0,
     checkpoint_every: int = 1,
     max_failures: int = 0,
@@ -78,8 +79,8 @@ def simulate(
             weighs several; `best` is the best by the first.
         mode: "min" or "max".
         scheduler: As in `run`: an object, or a name.
-        searcher: As in `run`, with a function; but by default "random", which costs no real time. Recorded curves are those
-            of their configs alone.
+        searcher: As in `run`, with a function; but by default "random", which costs no real time. Recorded curves are
+            those of their configs alone.
         num_samples: How many trials. Default with recorded curves: all of them; with a function: 1, or the grid.
         workers: How many trials run at once: one node with so many CPUs.
         seed: Of all that is random; with recorded curves also of the order in which they are tried.
@@ -118,7 +119,9 @@ def simulate(
         compiled = searched_space(space, searcher)
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
         objectives = _objectives(metric, mode, chosen_scheduler)
-        searcher_for = _searcher("random" if searcher is None else searcher, compiled, count, None, objectives=objectives)
+        searcher_for = _searcher(
+            "random" if searcher is None else searcher, compiled, count, None, objectives=objectives
+        )
         window = _window(deterministic, chosen_scheduler)
         chosen_searcher, wanted = (searcher_for if window is None else in_step(searcher_for, window))(seed)
         sources = _sources(warm_from, chosen_searcher)

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .core.bundles import Request, is_request
 from .errors import ConfigError
 from .worker.functions import reporter_position
 from .worker.trainable import Trainable, check_class
 
-Resources = Mapping[str, float] | Callable[[dict[str, Any]], Mapping[str, float]]
+Resources = Request | Callable[[dict[str, Any]], Request]
 """A request, or a function from a trial's config to one."""
 
 # Early scripts register a trainable under a name and then run that name; a process-wide table is what they mean.
@@ -58,11 +59,14 @@ def with_resources(trainable: Any, resources: Resources) -> Bound:
 
     Args:
         trainable: What to tune.
-        resources: `{"cpu": 2, "gpu": 0.5}`, or a function from a trial's config to such a dict.
+        resources: `{"cpu": 2, "gpu": 0.5}`, a list of such dicts or `Bundles`, or a function from a trial's config to
+            any of these.
     """
     bound = resolved(trainable)
-    if not callable(resources) and not isinstance(resources, Mapping):
-        raise ConfigError(f"with_resources: {resources!r} is neither a dict such as {{'cpu': 2}} nor a function of it.")
+    if not callable(resources) and not is_request(resources):
+        raise ConfigError(
+            f"with_resources: {resources!r} is neither a dict such as {{'cpu': 2}}, nor a list of them, nor a function."
+        )
     return Bound(bound.trainable, bound.parameters, resources)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tunesmith.core.bundles import STRATEGIES, Bundles
 from tunesmith.core.engine import Limits, Step
 from tunesmith.core.events import (
     EVENT_TYPES,
@@ -131,7 +132,13 @@ def run_of(seed: int) -> Chaos:
         checkpoint_bytes=draw.choice([None, None, 3]),
     )
     nodes = [Node(f"n{number}", {"cpu": float(draw.randint(1, 3))}) for number in range(draw.randint(1, 3))]
-    requests = draw.choice([None, None, [1, 2], [1, 2, 3, 9]])
+    amounts = draw.choice([None, None, [1, 2], [1, 2, 3, 9]])
+    requests = None if amounts is None else [{"cpu": amount} for amount in amounts]
+    # A stream of its own, so that what the seeds meant before bundles came stays as it was.
+    of_bundles = random.Random(f"bundles of {seed}")
+    if amounts is not None and of_bundles.random() < 0.5:
+        strategy = of_bundles.choice(STRATEGIES)
+        requests = [Bundles([{"cpu": 1}] * amount, strategy).request for amount in amounts]
     chaos = Chaos(
         draw,
         Invariants(a_stopper(draw), max_failures=limits.max_failures),
@@ -149,7 +156,7 @@ def run_of(seed: int) -> Chaos:
         limits=limits,
         seed=seed,
         trials_wanted=draw.randint(1, 10),
-        request_of=None if requests is None else lambda config: {"cpu": requests[config["length"] % len(requests)]},
+        request_of=None if requests is None else lambda config: requests[config["length"] % len(requests)],
     )
     chaos.run(most_turns=5_000)
     return chaos

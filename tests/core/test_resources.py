@@ -159,3 +159,19 @@ def test_what_a_node_has_left_is_known_node_by_node():
     pool.take(0, pool.find({"cpu": 2}))
 
     assert (pool.free_on("a"), pool.free_on("b"), pool.free_on("gone")) == ({"cpu": 1}, {"cpu": 1, "gpu": 1}, {})
+
+
+def test_a_node_that_is_expected_gives_nothing_yet_and_may_be_waited_for():
+    pool = Pool([Node("here", {"cpu": 1}), Node("coming", {"cpu": 4}, expected=True)])
+
+    pool.check({"cpu": 4})
+    assert pool.find({"cpu": 4}) is None
+    assert pool.room({"cpu": 1}, at_most=9) == 1
+    assert pool.is_awaited_for({"cpu": 4})
+    assert not pool.is_awaited_for({"cpu": 1})  # the node that is here can run it, if it is free
+    assert not pool.is_awaited_for({"cpu": 8})
+
+    pool.replace_nodes([Node("here", {"cpu": 1}), Node("coming", {"cpu": 4})])
+
+    assert pool.find({"cpu": 4}).node == "coming"
+    assert not pool.is_awaited_for({"cpu": 4})

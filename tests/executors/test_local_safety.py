@@ -15,6 +15,7 @@ import pytest
 from tunesmith.core.commands import Kill
 from tunesmith.errors import ExecutorError
 from tunesmith.executors import local
+from tunesmith.executors.local import LocalExecutor
 
 WAYS = {
     "fork": {"start_method": "fork"},
@@ -252,7 +253,7 @@ def test_agents_that_go_away_again_and_again_are_an_error(drive):
 
 
 def test_a_silent_agent_is_lost(drive, gone, monkeypatch):
-    monkeypatch.setattr(local, "AGENT_TIMEOUT", 2.0)
+    monkeypatch.setattr(LocalExecutor, "agent_timeout", 2.0)
     driver = drive(hangs)
     driver.start(0)
     worker = family_of(driver)[0]

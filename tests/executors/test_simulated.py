@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from tunesmith.core.commands import Halt, Kill, Proceed, Progress, Start
@@ -249,6 +250,17 @@ def test_attempts_on_a_node_that_leaves_are_lost():
 
     assert (type(changed), lost.trial, lost.outcome) == (NodesChanged, 0, "lost")
     assert told(all_of(executor)) == [1, 2, 3, "done"]
+
+
+def test_an_attempt_is_lost_with_any_of_the_nodes_that_it_has():
+    executor = opened(nodes=[Node("a", {"cpu": 1}), Node("b", {"cpu": 1})])
+    placement = Placement("b", {"cpu": 1}, more=(Placement("a", {"cpu": 1}),))
+    executor.start(msgspec.structs.replace(start(0), placement=placement))
+    executor.wait(None)
+
+    executor.change_nodes([Node("b", {"cpu": 1})])
+
+    assert [event.outcome for event in executor.wait(None) if isinstance(event, AttemptEnded)] == ["lost"]
 
 
 FAULTS = Faults(seed=1, fails=0.1, is_lost=0.1, is_slow=0.3, start_delay=3.0, message_delay=5.0)

@@ -287,8 +287,17 @@ def test_with_nothing_given_a_simulated_experiment_ends_and_saves_most_of_the_st
             {"loss": config["x"] if epoch >= 5 else math.sin(config["x"] * 1e5 * (epoch + 1))} if epoch <= 81 else None
         )
 
-    ran = simulate(curve, space={"x": tune.uniform(0, 1)}, metric="loss", mode="min", num_samples=100, workers=workers,
-                   searcher="random", scheduler=scheduler(max_t=None, grace_period=None, reduction_factor=3), history=True)  # fmt: skip
+    ran = simulate(
+        curve,
+        space={"x": tune.uniform(0, 1)},
+        metric="loss",
+        mode="min",
+        num_samples=100,
+        workers=workers,
+        searcher="random",
+        scheduler=scheduler(max_t=None, grace_period=None, reduction_factor=3),
+        history=True,
+    )
 
     assert ran.finished == "completed"
     assert min(len(trial.history) for trial in ran.trials) == 9

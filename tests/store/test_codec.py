@@ -1,3 +1,4 @@
+import functools
 import json
 import math
 from types import UnionType
@@ -42,8 +43,10 @@ def values(hint: Any) -> st.SearchStrategy[Any]:
     return (plain | {type(None): st.none()})[hint]
 
 
+@functools.cache
 def structs(kind: type[msgspec.Struct]) -> st.SearchStrategy[Any]:
-    return st.builds(kind, **{field: values(hint) for field, hint in get_type_hints(kind).items()})
+    """Structs of a kind, which may hold others of it."""
+    return st.deferred(lambda: st.builds(kind, **{field: values(hint) for field, hint in get_type_hints(kind).items()}))
 
 
 def bytes_of(row: codec.Row) -> tuple[int, str, int, bytes, int]:

@@ -87,3 +87,12 @@ def test_signal_numbers_have_names():
 
     assert signal_name(signal.SIGSEGV) == "SIGSEGV"
     assert signal_name(50) == "signal 50"
+
+
+def test_a_process_that_ends_is_told_from_one_that_lives():
+    with subprocess.Popen(["sleep", "60"]) as process:
+        assert not system.is_exiting(process.pid)
+        process.kill()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+        assert system.is_exiting(process.pid)
+    assert system.is_exiting(process.pid)

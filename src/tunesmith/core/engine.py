@@ -8,13 +8,14 @@ the driver. After the rules of a turn, `_settle` gives free resources away and s
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
 from ..errors import ResourceError, TuneError
 from . import retention
+from .bundles import request_text
 from .commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .events import (
     AttemptEnded,
@@ -402,8 +403,20 @@ class Core:
             self._finish()
 
     def _is_awaited(self) -> bool:
-        """Whether something is to come: a word of an attempt, or the searcher's answer."""
-        return bool(self.experiment.live or self.experiment.leaving) or self.wants_suggestions
+        """Whether something is to come: a word of an attempt, the searcher's answer, or a node that somebody needs."""
+        experiment = self.experiment
+        if experiment.live or experiment.leaving or self.wants_suggestions:
+            return True
+        return self._closing is None and any(map(experiment.pool.is_awaited_for, self._open_requests()))
+
+    def _open_requests(self) -> Iterator[Mapping[str, float]]:
+        """Yield what the trials ask for that could go on next."""
+        experiment = self.experiment
+        yield from (experiment.request_of(trial) for trial in experiment.pending())
+        if experiment.wants_suggestions:
+            yield experiment.request
+        if experiment.paused:
+            yield experiment.request_of(experiment.trials[next(iter(experiment.paused))])
 
     def _may_be_offered_more(self) -> bool:
         """Whether somebody may yet ask for a trial, and there would be one."""
@@ -567,8 +580,7 @@ class Core:
         request = experiment.request if trial is None else experiment.request_of(trial)
         if experiment.pool.find(request) is None:
             who = "a new trial" if trial is None else f"trial {trial.id}"
-            asked = ", ".join(f"{name}={amount:g}" for name, amount in request.items())
-            return f"{who} (which asks for {asked}) cannot start on any node"
+            return f"{who} (which asks for {request_text(request)}) cannot start on any node"
         if trial is not None or type(self.scheduler.choose(experiment)) is not New:
             return "the scheduler lets no trial start"
         if experiment.paused:

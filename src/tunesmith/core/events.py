@@ -24,14 +24,37 @@ class Node(msgspec.Struct, frozen=True):
     resources: dict[str, float]
     gpus: tuple[str, ...] = ()
     """Identifiers of the GPUs (as CUDA_VISIBLE_DEVICES takes them), one per whole unit of `resources["gpu"]`."""
+    expected: bool = False
+    """Whether it is not there yet: ordered, and waited for when no other one could run a trial."""
 
 
-class Placement(msgspec.Struct, frozen=True):
+class Placement(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where an attempt runs and what it holds there."""
 
     node: str
     resources: dict[str, float]
     gpus: tuple[str, ...] = ()
+    more: tuple[Placement, ...] = ()
+    """What it holds besides, for a trial of several bundles: each one's place, in the request's order."""
+
+    @property
+    def bundles(self) -> tuple[Placement, ...]:
+        """All that it holds, bundle by bundle; the first is where its process runs."""
+        return (self, *self.more)
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The nodes on which it holds anything, the one where its process runs first."""
+        return tuple(dict.fromkeys(bundle.node for bundle in self.bundles)) if self.more else (self.node,)
+
+    def on(self, node: str) -> dict[str, float]:
+        """Return what it holds on one node, all of its bundles there together."""
+        held: dict[str, float] = {}
+        for bundle in self.bundles:
+            if bundle.node == node:
+                for name, amount in bundle.resources.items():
+                    held[name] = held.get(name, 0) + amount
+        return held
 
 
 class Failure(msgspec.Struct, frozen=True):

@@ -16,6 +16,8 @@ from typing import Any
 
 from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import Event, Node
+from ..layout import trial_folder
+from ..worker.protocol import Assignment, Share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,28 @@ class Job:
     """For class trainables: save with each result that waits for a verdict."""
     storage: str = ""
     """The URL under which checkpoints are kept; "": in the experiment's folder."""
+
+
+def assignment_of(command: Start, folder: str) -> Assignment:
+    """Return what a worker is told of an attempt; `folder` is the experiment's."""
+    progress, placement = command.progress, command.placement
+    return Assignment(
+        trial=command.trial,
+        attempt=command.attempt,
+        config=command.config,
+        until=command.until,
+        experiment_folder=folder,
+        trial_folder=trial_folder(command.trial),
+        checkpoint=command.checkpoint,
+        number=progress.number,
+        elapsed=progress.elapsed,
+        timesteps=progress.timesteps,
+        episodes=progress.episodes,
+        resources=placement.resources,
+        gpus=placement.gpus,
+        node=placement.node,
+        more=tuple(Share(other.node, other.resources, other.gpus) for other in placement.more),
+    )
 
 
 class Executor(ABC):

@@ -17,11 +17,10 @@ from time import monotonic
 from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Node, Reported
 from ..errors import ExecutorError
-from ..layout import trial_folder
-from ..worker.protocol import Assignment, End, Ended, Go, Report
+from ..worker.protocol import End, Ended, Go, Report
 from ..worker.runner import Runner, WorkerJob
 from ..worker.seeds import restored_generators
-from .base import Executor, Job
+from .base import Executor, Job, assignment_of
 from .machine import chosen_gpus, cpu_count, visible_gpus
 
 LARGEST_BATCH = 512
@@ -161,7 +160,7 @@ class InlineExecutor(Executor):
         interrupt: KeyboardInterrupt | None = None
         try:
             with restored_generators():
-                ended = runner.run_interruptibly(_assignment(job, start), line)
+                ended = runner.run_interruptibly(assignment_of(start, str(job.folder)), line)
             if not job.reuse_workers:
                 runner.close()
         except KeyboardInterrupt as error:
@@ -264,23 +263,4 @@ def _worker_job(job: Job) -> WorkerJob:
         checkpoint_at_end=job.checkpoint_at_end,
         saves_when_waiting=job.saves_when_waiting,
         storage=job.storage,
-    )
-
-
-def _assignment(job: Job, start: Start) -> Assignment:
-    return Assignment(
-        trial=start.trial,
-        attempt=start.attempt,
-        config=start.config,
-        until=start.until,
-        experiment_folder=str(job.folder),
-        trial_folder=trial_folder(start.trial),
-        checkpoint=start.checkpoint,
-        number=start.progress.number,
-        elapsed=start.progress.elapsed,
-        timesteps=start.progress.timesteps,
-        episodes=start.progress.episodes,
-        resources=start.placement.resources,
-        gpus=start.placement.gpus,
-        node=start.placement.node,
     )

@@ -20,8 +20,13 @@ _NEVER = frozenset({"__main__", "builtins", "IPython", "ipykernel", "tunesmith"}
 
 
 def modules_to_preload(trainable: Any) -> list[str]:
-    """Return the loaded modules that a trainable refers to, by itself and through what it is made of in `__main__`."""
+    """Return the loaded modules that a trainable refers to, by itself and through what it is made of in `__main__`.
+
+    One that wraps a function may name more in an attribute `preloads`.
+    """
     walk = _Walk()
+    walk.modules.update(getattr(trainable, "preloads", ()))
+    walk.visit(getattr(trainable, "__wrapped__", None))
     walk.visit(trainable)
     return sorted(name for name in walk.modules if _may_preload(name))
 

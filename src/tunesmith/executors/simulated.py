@@ -178,8 +178,9 @@ class SimulatedExecutor(Executor):
         names = {node.name for node in self._nodes}
         self._events.append(NodesChanged(at=self._now, nodes=self._nodes))
         for attempt in list(self._attempts.values()):
-            if attempt.start.placement.node not in names:
-                self._lost(attempt, f"the node {attempt.start.placement.node} went away")
+            gone = next((node for node in attempt.start.placement.nodes if node not in names), None)
+            if gone is not None:
+                self._lost(attempt, f"the node {gone} went away")
 
     # An attempt's life.
 

@@ -164,7 +164,7 @@ def free_for(experiment: Experiment, trial: Trial, reserved: Mapping[str, float]
     for number in experiment.reallocated:
         other = experiment.trials[number]
         if number != trial.id and (other.placement is None or other.placement.node == node):
-            held = {} if other.placement is None else other.placement.resources
+            held = {} if other.placement is None else other.placement.resources  # what grows is the first bundle
             for name, amount in experiment.request_of(other).items():
                 free[name] = free.get(name, 0.0) - max(0.0, amount - held.get(name, 0.0))
     return free

@@ -6,9 +6,10 @@ trial should hold, and if that differs lets it save, end, and go on with the new
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..core.bundles import checked_request, is_request, request_text
 from ..core.events import (
     Event,
     Reported,
@@ -22,7 +23,6 @@ from ..core.events import (
 )
 from ..core.objective import Objective
 from ..core.policy import ONE_RESULT, WAIT, Choice, Continue, Decided, Decision, Reallocate, Resume, Scheduler
-from ..core.resources import checked_request
 from ..core.trial import Status
 from ..errors import ConfigError, ResourceError
 from .allocation import Allocation, DistributeResources, DistributeResourcesToTopJob, free_for
@@ -130,7 +130,7 @@ class ResourceChangingScheduler(Scheduler):
         request = self._wish(trial, experiment)
         if request is None:
             return decision
-        return Reallocate(request, f"{_text(experiment.request_of(trial))} -> {_text(request)}")
+        return Reallocate(request, f"{request_text(experiment.request_of(trial))} -> {request_text(request)}")
 
     def lease(self, trial: Trial, experiment: Experiment) -> float:
         """Return the base scheduler's lease, or the next time at which to ask what the trial should hold."""
@@ -152,7 +152,7 @@ class ResourceChangingScheduler(Scheduler):
         ]
         for trial in ready:
             if experiment.pool.find(experiment.request_of(trial)) is not None:
-                return Resume(trial.id, f"with {_text(experiment.request_of(trial))}")
+                return Resume(trial.id, f"with {request_text(experiment.request_of(trial))}")
         for trial in ready:
             if experiment.request_of(trial) != experiment.first_request_of(trial):
                 return self._first_request(trial, experiment, "what it was to get is gone")
@@ -184,7 +184,7 @@ class ResourceChangingScheduler(Scheduler):
         asked = self.resources_allocation_function(experiment, trial)
         if asked is None or trial.placement is None:
             return None
-        if not isinstance(asked, Mapping):
+        if not is_request(asked):
             raise ConfigError(
                 f"resources_allocation_function returned {asked!r} for trial {trial.id}; "
                 "it must return a dict such as {'cpu': 2}, or None."
@@ -207,8 +207,8 @@ class ResourceChangingScheduler(Scheduler):
             wish = self._wish(trial, experiment)
             if wish is not None:
                 warning = (
-                    f"trial {trial.id} could go on with {_text(wish)}, but it has no checkpoint to go on from: it "
-                    "keeps what it has, and so does every trial without one. Report checkpoints "
+                    f"trial {trial.id} could go on with {request_text(wish)}, but it has no checkpoint to go on from: "
+                    "it keeps what it has, and so does every trial without one. Report checkpoints "
                     "(tune.report(..., checkpoint=folder)), or define save_checkpoint()."
                 )
                 self._own_warnings.append(warning)
@@ -216,7 +216,7 @@ class ResourceChangingScheduler(Scheduler):
 
     def _first_request(self, trial: Trial, experiment: Experiment, reason: str) -> Decided:
         first = dict(experiment.first_request_of(trial))
-        return Decided(trial.id, Reallocate(first, f"back to {_text(first)}: {reason}"))
+        return Decided(trial.id, Reallocate(first, f"back to {request_text(first)}: {reason}"))
 
     def _time(self, trial: Trial) -> float:
         if self.time_attr == "training_iteration":
@@ -227,7 +227,3 @@ class ResourceChangingScheduler(Scheduler):
 
 
 _NO_MORE_QUEUED = (TrialCompleted, TrialFailed, TrialLaunched, TrialReallocated, TrialStopped)
-
-
-def _text(request: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={amount:g}" for name, amount in request.items()) or "nothing"

@@ -132,7 +132,7 @@ class Invariants(Stopper):
         assert set(experiment.workers) <= set(alive)
         for node in experiment.pool.nodes:
             for name, total in node.resources.items():
-                used = sum(place.resources.get(name, 0) for place in held.values() if place.node == node.name)
+                used = sum(place.on(node.name).get(name, 0) for place in held.values())
                 assert used <= total + 1e-9, f"{node.name} gives {used} {name} and has {total}"
 
     def _check_attempts(self, event: Event, experiment: Experiment) -> None:

@@ -33,6 +33,7 @@ from .wire import (
     Alive,
     Bytes,
     FrameReader,
+    Leaving,
     Outbox,
     Payload,
     Ping,
@@ -47,6 +48,8 @@ from .wire import (
 QUEUE_LIMIT = 1 << 20
 """Workers are not read while this much waits to be sent to the driver: they block, nothing is lost."""
 BEAT = 1.0
+GUEST_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
+"""What batch systems send before they end a job, beside SIGTERM."""
 MOST_OUTPUT = 1 << 26
 """Of what is printed, so much is written to files between two beats, lest a slow disk holds everything up."""
 EXIT_GRACE = 5.0
@@ -59,7 +62,7 @@ _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 class Agent:
     """The loop."""
 
-    def __init__(self, sock: socket.socket, driver: int) -> None:
+    def __init__(self, sock: socket.socket, driver: int, *, is_guest: bool = False) -> None:
         sock.setblocking(False)
         self._driver = driver
         self._socket = sock
@@ -75,6 +78,10 @@ class Agent:
         self._deadlines: set[Worker] = set()
         self._is_paused = self._is_writing = False
         self._is_over = False
+        self._is_guest = is_guest
+        """Whether it runs where others may tell it to leave: by SIGTERM, SIGUSR1 or SIGUSR2, as batch systems do."""
+        self._leaves_by = 0
+        """The signal that told it so."""
         self._memory = system.OutOfMemoryWatch()
         self._host = socket.gethostname()
         self._heard_at = time.monotonic()
@@ -107,6 +114,9 @@ class Agent:
         # Also tells of the driver's death when a child of the driver still holds its end of the socket. The signal
         # comes too when only the thread ends that started this process: the handler knows the difference.
         signal.signal(signal.SIGTERM, self._on_terminate)
+        if self._is_guest:
+            for number in GUEST_SIGNALS:
+                signal.signal(number, self._on_leave)
         system.die_with_parent(self._driver, signal.SIGTERM)
         # A descriptor or two per worker.
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
@@ -118,6 +128,11 @@ class Agent:
             self._is_over = True
             if self._setup is not None and not self._workers:
                 os._exit(0)  # It may be in the middle of a long import.
+        elif self._is_guest:
+            self._on_leave(number, at)
+
+    def _on_leave(self, number: int, at: FrameType | None) -> None:
+        self._leaves_by = self._leaves_by or number  # The loop is woken by the signal, and says it.
 
     def _patience(self) -> float:
         until = min([self._beat_at, *(worker.deadline for worker in self._deadlines if worker.deadline is not None)])
@@ -245,6 +260,9 @@ class Agent:
         for worker in self._workers.values():
             worker.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
+        if self._is_guest:
+            for number in GUEST_SIGNALS:
+                signal.signal(number, signal.SIG_IGN)  # It is the agent's to say what follows.
 
     def _spawn(self, assignment: Assignment, framed: Bytes) -> Worker:
         assert self._setup is not None
@@ -337,7 +355,7 @@ class Agent:
             return
         del self._running[worker.trial, worker.attempt]
         worker.move_output()
-        self._relay(worker.end(self._memory))
+        self._relay(worker.end(self._memory, is_guest=self._is_guest))
         worker.trial = worker.attempt = -1
         worker.ended = None
 
@@ -369,6 +387,10 @@ class Agent:
 
     def _on_signal(self, mask: int) -> None:
         self._wakeup_in.recv(4096)
+        if self._leaves_by > 0:
+            # Before any end that the same signal may have brought to workers.
+            self._send(Leaving(f"{self._host} was told to stop by {signal.Signals(self._leaves_by).name}"))
+            self._leaves_by = -1
         dead: list[Worker] = []
         while (ended := _reaped()) is not None:
             pid, code = ended

@@ -26,6 +26,14 @@ class Diagnosis:
     traceback: str
 
 
+class RankFailed(Exception):
+    """One of the processes that run a trial's code failed; `diagnosis` is what it said of itself."""
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        super().__init__(diagnosis.message)
+        self.diagnosis = diagnosis
+
+
 def diagnosed(error: BaseException, *, kind: str = "", defined_at: str = "") -> Diagnosis:
     """Return what to tell people about an exception that left the user's code.
 

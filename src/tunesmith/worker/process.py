@@ -286,8 +286,9 @@ class Worker:
 
 
 def shape_of(assignment: Assignment) -> tuple[int, tuple[str, ...]]:
-    """Return what cannot change in a living process: how many threads to use, and the GPUs."""
-    return max(1, int(assignment.resources.get("cpu", 1))), assignment.gpus
+    """Return what cannot change in a living process: how many threads to use, and the GPUs of all bundles here."""
+    others = (gpu for share in assignment.more if share.node == assignment.node for gpu in share.gpus)
+    return max(1, int(assignment.resources.get("cpu", 1))), tuple(dict.fromkeys((*assignment.gpus, *others)))
 
 
 def shape_variables(setup: Setup, shape: tuple[int, tuple[str, ...]]) -> dict[str, str]:

@@ -15,6 +15,14 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
     """The base of all messages."""
 
 
+class Share(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What an attempt holds besides its own bundle, where it asked for several."""
+
+    node: str
+    resources: dict[str, float]
+    gpus: tuple[str, ...] = ()
+
+
 class Assignment(Message, frozen=True):
     """Driver to worker: run this attempt."""
 
@@ -37,6 +45,9 @@ class Assignment(Message, frozen=True):
     resources: dict[str, float] = {}
     gpus: tuple[str, ...] = ()
     node: str = ""
+    more: tuple[Share, ...] = ()
+    rank: int = 0
+    """Which of the trial's own processes this is, where it has several that run the same code; only 0 reports."""
 
 
 class Report(Message, frozen=True):

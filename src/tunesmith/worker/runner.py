@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import CheckpointUnreadable, TuneError
 from . import functions, manifest, trainable
-from .failure import Diagnosis, diagnosed
+from .failure import Diagnosis, RankFailed, diagnosed
 from .keeping import NOTHING
 from .protocol import Assignment, Channel, Ended
 from .seeds import set_seeds
@@ -182,6 +182,8 @@ class Runner:
         damage = "" if isinstance(error, CheckpointUnreadable) else _damage_behind(error, session)
         if damage:
             error = CheckpointUnreadable(damage).with_traceback(error.__traceback__)
+        if isinstance(error, RankFailed):
+            return self._failed(assignment, error.diagnosis)
         kind = "checkpoint" if isinstance(error, CheckpointUnreadable) else ""
         return self._failed(assignment, diagnosed(error, kind=kind, defined_at=functions.place_of(self.job.trainable)))
 

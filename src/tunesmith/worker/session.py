@@ -37,6 +37,16 @@ class TrialHalted(BaseException):
     """Raised inside `report` when the trial is to end now. Not an error: let it pass; `finally` blocks run."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """One bundle of what a trial holds."""
+
+    node: str
+    resources: dict[str, float]
+    gpus: tuple[str, ...] = ()
+    """Its GPUs as CUDA_VISIBLE_DEVICES takes them, where they are known."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """Which trial this is, and what it was given."""
@@ -45,9 +55,12 @@ class Context:
     trial_name: str
     experiment: str
     resources: dict[str, float]
+    """What it holds where it runs: for a trial of several bundles, the first."""
     attempt: int
     """1 for the first try, one more for each retry, resume or exploit."""
     node: str
+    bundles: tuple[Bundle, ...] = ()
+    """All that the trial holds, in the order in which it asked for it; it runs where the first one is, on `node`."""
     _folder: Path
 
     @property
@@ -86,6 +99,7 @@ class Session:
     def __init__(
         self, job: WorkerJob, assignment: Assignment, channel: Channel, remote: RemoteFolder | None = None
     ) -> None:
+        self.job = job
         self.assignment = assignment
         self.channel = channel
         self.experiment = job.experiment
@@ -134,6 +148,10 @@ class Session:
             resources=dict(assignment.resources),
             attempt=assignment.attempt,
             node=assignment.node,
+            bundles=(
+                Bundle(assignment.node, dict(assignment.resources), assignment.gpus),
+                *(Bundle(share.node, dict(share.resources), share.gpus) for share in assignment.more),
+            ),
             _folder=self.trial_folder,
         )
 
@@ -161,6 +179,9 @@ class Session:
             TrialHalted: The attempt is to end now.
             ReportError: The report cannot be recorded; nothing has been sent.
         """
+        if self.assignment.rank:
+            self._look_for_a_verdict()
+            return
         with self._lock:
             if self.ending:
                 raise TrialHalted
@@ -329,7 +350,7 @@ def report(metrics: Mapping[str, Any] | None = None, *, checkpoint: Any = None, 
         TuneError: No trial runs in this process.
         ReportError: The report cannot be recorded; the message names the metric and what to do.
     """
-    _running("report").report(metrics if metrics is not None and not more else _merged(metrics, more), checkpoint)
+    running("report").report(metrics if metrics is not None and not more else _merged(metrics, more), checkpoint)
 
 
 def get_checkpoint() -> Checkpoint | None:
@@ -338,7 +359,7 @@ def get_checkpoint() -> Checkpoint | None:
     Raises:
         TuneError: No trial runs in this process.
     """
-    return _running("get_checkpoint").checkpoint
+    return running("get_checkpoint").checkpoint
 
 
 def get_context() -> Context:
@@ -347,10 +368,15 @@ def get_context() -> Context:
     Raises:
         TuneError: No trial runs in this process.
     """
-    return _running("get_context").context
+    return running("get_context").context
 
 
-def _running(function: str) -> Session:
+def running(function: str) -> Session:
+    """Return the attempt that runs in this process, for `tune.<function>`.
+
+    Raises:
+        TuneError: None does.
+    """
     if _active is None:
         raise TuneError(
             f"tune.{function}() was called outside a trial (or in a child process of one). "

@@ -58,13 +58,17 @@ class Worker:
         for output in self.outputs:
             output.close()
 
-    def end(self, memory: OutOfMemoryWatch) -> bytes:
-        """Return the frame that tells how its attempt ended: in its own words, or by what became of the process."""
+    def end(self, memory: OutOfMemoryWatch, *, is_guest: bool = False) -> bytes:
+        """Return the frame that tells how its attempt ended: in its own words, or by what became of the process.
+
+        A signal to a guest (see `Agent`) comes from its host, which ends all there: it is not the trial's fault.
+        """
+        by_others = "lost" if is_guest else "signal"
         if self.ended is not None:
             said = _decoder.decode(self.ended[4:])
             if said.outcome != "killed" or self.is_kill_ordered:
                 return self.ended
-            return self._ended("lost", "signal", "killed by SIGTERM, which Tunesmith did not send")
+            return self._ended("lost", by_others, "killed by SIGTERM, which Tunesmith did not send")
         code = self.exit_code or 0
         if self.is_kill_ordered:
             return self._ended("killed")
@@ -74,7 +78,7 @@ class Worker:
         if code == -signal.SIGKILL and memory.has_struck():
             return self._ended("failed", "out_of_memory", "killed by the kernel: out of memory")
         outcome = "lost" if -code in (signal.SIGKILL, signal.SIGTERM) else "failed"
-        return self._ended(outcome, "signal", f"killed by {signal_name(-code)}")
+        return self._ended(outcome, by_others if outcome == "lost" else "signal", f"killed by {signal_name(-code)}")
 
     def _ended(self, outcome: str, kind: str = "", message: str = "") -> bytes:
         return frame(Ended(self.trial, self.attempt, outcome, kind, message))

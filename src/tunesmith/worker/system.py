@@ -13,6 +13,8 @@ from pathlib import Path
 IS_LINUX = sys.platform == "linux"
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
+_EXITING = 0x4
+"""PF_EXITING among the flags of a process."""
 _FALLOC_FL_KEEP_SIZE, _FALLOC_FL_PUNCH_HOLE = 1, 2
 _OOM_SCORE = b"800"
 """Makes a worker the OOM killer's first choice, before the driver."""
@@ -29,8 +31,8 @@ MALLOC_SETTING = "glibc.malloc.hugetlb=1"
 _c_library = ctypes.CDLL(None, use_errno=True)
 
 
-def interpreter(module: str, *arguments: int) -> list[str]:
-    """Return a command line that calls `module.main(*arguments)` in a Python with this one's paths and options."""
+def interpreter(module: str, *arguments: object) -> list[str]:
+    """Return a command line that calls `module.main(*arguments)`, of literals, in a Python like this one."""
     # Imported here: an agent that forks never needs it.
     import subprocess
 
@@ -38,7 +40,7 @@ def interpreter(module: str, *arguments: int) -> list[str]:
     # The paths stand in the code because PYTHONPATH has no room for all of what may be in them.
     state = f"sys.path[:] = {[str(path) for path in sys.path]!a}; sys.argv[:] = {sys.argv!a}"
     options = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
-    call = f"from {module} import main; main({', '.join(map(str, arguments))})"
+    call = f"from {module} import main; main({', '.join(map(repr, arguments))})"
     return [sys.executable, *options, "-c", f"import sys; {state}; {call}"]
 
 
@@ -159,3 +161,14 @@ def _oom_counter() -> Path:
     except OSError:
         pass
     return Path("/proc/vmstat")
+
+
+def is_exiting(pid: int) -> bool:
+    """Whether a process is about to end, or has ended; False where that cannot be known."""
+    if not IS_LINUX:
+        return False
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return True
+    return fields[0] in "ZX" or bool(int(fields[6]) & _EXITING)

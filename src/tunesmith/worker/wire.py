@@ -91,6 +91,12 @@ class Alive(Message, frozen=True):
     """Agent to driver: I live."""
 
 
+class Leaving(Message, frozen=True):
+    """Agent to driver: my machine, or my place on it, is being taken away; what runs here should save and end."""
+
+    reason: str
+
+
 class Started(Message, frozen=True):
     """Agent to driver: a worker took the attempt up."""
 

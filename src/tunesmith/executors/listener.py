@@ -1,0 +1,77 @@
+"""Where agents on other machines connect. Whoever does not know the session's key gets nowhere, and holds nobody up."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+
+from ..worker.handshake import NotAuthenticError, admit, new_key
+
+PATIENCE = 10.0
+"""Seconds that a stranger has to prove that it is an agent."""
+MOST_STRANGERS = 64
+"""So many may be trying at once; further ones wait until they are accepted."""
+
+
+class Listener:
+    """A port, and the agents that have connected to it and proved that they know the key.
+
+    Args:
+        connected: Called in another thread when there is one to be taken.
+        host: The interface to listen on; "" for all.
+        port: Which port; 0: any that is free.
+    """
+
+    def __init__(self, connected: Callable[[], None], *, host: str = "", port: int = 0) -> None:
+        self.key = new_key()
+        self._connected = connected
+        self._socket = socket.create_server((host, port), backlog=1024)
+        self._ready: SimpleQueue[tuple[bytes, socket.socket]] = SimpleQueue()
+        self._room = threading.Semaphore(MOST_STRANGERS)
+        threading.Thread(target=self._accept, name="tunesmith-listener", daemon=True).start()
+
+    @property
+    def port(self) -> int:
+        """The port."""
+        return int(self._socket.getsockname()[1])
+
+    def taken(self) -> list[tuple[bytes, socket.socket]]:
+        """Return the names and sockets of agents that have connected since."""
+        found = []
+        with contextlib.suppress(Empty):
+            while True:
+                found.append(self._ready.get_nowait())
+        return found
+
+    def close(self) -> None:
+        """Let nobody connect any more."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # Closing alone does not end an `accept` under way.
+        self._socket.close()
+        for _, sock in self.taken():
+            sock.close()
+
+    def _accept(self) -> None:
+        while True:
+            self._room.acquire()
+            try:
+                sock, _ = self._socket.accept()
+            except OSError:
+                return  # Closed.
+            threading.Thread(target=self._admit, args=(sock,), daemon=True).start()
+
+    def _admit(self, sock: socket.socket) -> None:
+        try:
+            sock.settimeout(PATIENCE)
+            name = admit(sock, self.key)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except (OSError, NotAuthenticError):
+            sock.close()
+            return
+        finally:
+            self._room.release()
+        self._ready.put((name, sock))
+        self._connected()

@@ -1,0 +1,76 @@
+"""An agent that connects to a driver on another machine. Its parent is whatever an engine started it by."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+from collections.abc import Sequence
+
+from . import system
+from .agent import Agent
+from .handshake import NotAuthenticError, introduce
+
+KEY_VARIABLE = "TUNESMITH_KEY"
+"""Where an agent finds the key: not in its command line, which everybody on its machine can read."""
+PATIENCE = 30.0
+"""Seconds in which the driver must be reached."""
+LAST_WORDS = 2000
+
+
+def serve(addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: Sequence[str]) -> str:
+    """Run an agent beside this process, which an engine has started for that; return the agent's end, in words.
+
+    Args:
+        addresses: Where the driver may be reached.
+        port: At which port.
+        key: What they know each other by.
+        name: The agent's.
+        paths: The driver's `sys.path`: the user's modules lie there too, where file systems are shared.
+    """
+    import subprocess
+
+    sys.path += [path for path in paths if path not in sys.path]
+    environment = {**os.environ, **dict.fromkeys(system.THREAD_VARIABLES, "1"), KEY_VARIABLE: key.hex()}
+    environment.setdefault(system.MALLOC_VARIABLE, system.MALLOC_SETTING)
+    ended = subprocess.run(
+        system.interpreter("tunesmith.worker.remote", list(addresses), port, name.hex(), os.getpid()),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+        check=False,
+    )
+    words = ended.stderr.decode(errors="replace").strip()[-LAST_WORDS:]
+    return f"the agent process ended with code {ended.returncode}" + (f": {words}" if words else "")
+
+
+def main(addresses: Sequence[str], port: int, name: str, parent: int) -> None:
+    """Be the agent `name` (in hex) of the driver at one of some addresses, until it or the process `parent` is gone."""
+    key = bytes.fromhex(os.environ.pop(KEY_VARIABLE))
+    try:
+        sock = _connected(addresses, port, key, bytes.fromhex(name))
+    except (OSError, NotAuthenticError) as error:
+        where = " or ".join(f"{address}:{port}" for address in addresses)
+        sys.exit(f"the driver at {where} cannot be reached from {socket.gethostname()}: {error}")
+    Agent(sock, parent, is_guest=True).run()
+    # The interpreter's own end would take long with large libraries, and may hang in them.
+    os._exit(0)
+
+
+def _connected(addresses: Sequence[str], port: int, key: bytes, name: bytes) -> socket.socket:
+    until = time.monotonic() + PATIENCE
+    while True:
+        for address in addresses:
+            try:
+                sock = socket.create_connection((address, port), timeout=5.0)
+                introduce(sock, key, name)
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return sock
+            except (OSError, NotAuthenticError) as failure:
+                error = failure
+        if time.monotonic() > until:
+            raise error
+        time.sleep(0.2)
