@@ -111,7 +111,7 @@ ARGUMENTS = [
     ({"stop": tune.Stopper}, A, "stop=Stopper is a class. Give an object of it: stop=Stopper(...)."),
     ({"stop": [{"accuracy": 1}, 4]}, A, "stop=4 is no stop rule."),
     # Resources.
-    ({"resources": 4}, A, "resources=4: give a dict such as {'cpu': 2, 'gpu': 0.5}, or a function of it."),
+    ({"resources": 4}, A, "resources=4: give a dict such as {'cpu': 2, 'gpu': 0.5}, a list of them, or a function."),
     ({"resources": {"cpu": "2"}}, R, "resources={'cpu': '2'}: 'cpu': '2' is not an amount. Give a number."),
     ({"resources": {"cpu": -1}}, R, "'cpu' is -1; it must be 0 or more."),
     ({"resources": {"cpu": math.nan}}, R, "'cpu' is nan; it must be 0 or more."),
@@ -135,8 +135,8 @@ ARGUMENTS = [
     ({"gpus": 0.5}, A, "gpus=0.5: give a whole number of at least 0, or the GPUs' names as a list."),
     ({"gpus": 1000}, A, "gpus=1000, but "),
     ({"max_concurrent_trials": 0}, A, "max_concurrent_trials=0: give a whole number of at least 1."),
-    ({"executor": "kubernetes"}, A, "executor='kubernetes': give 'local', 'inline' or an Executor."),
-    ({"executor": tune.InlineExecutor}, A, "give 'local', 'inline' or an Executor."),
+    ({"executor": "kubernetes"}, A, "executor='kubernetes': give 'local', 'inline', 'ray' or an Executor."),
+    ({"executor": tune.InlineExecutor}, A, "give 'local', 'inline', 'ray' or an Executor."),
     (
         {"executor": tune.InlineExecutor(), "cpus": 2},
         A,
