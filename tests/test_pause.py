@@ -123,7 +123,12 @@ def kills_the_first(config):
     if config["number"] == 0:
         pid.write_text(str(os.getpid()))
     else:
-        os.kill(int(pid.read_text()), signal.SIGKILL)
+        first = int(pid.read_text())
+        os.kill(first, signal.SIGKILL)
+        while psutil.pid_exists(
+            first
+        ):  # until the agent has buried it: else it might be told to go on, and be lost then
+            time.sleep(0.001)
     counts(config)
 
 
