@@ -80,7 +80,8 @@ def main(options):
     """Run the experiment that `options` describe."""
     config = {"lr": tune.loguniform(1e-3, 0.5), "seconds": 0.02, **options.pop("config")}
     trainable = {"descend": descend, "Descend": Descend}[options.pop("trainable")]
-    defaults = {"metric": "loss", "mode": "min", "seed": 7, "cpus": 2, "resume": "auto", "num_samples": TRIALS}
+    defaults = {"metric": "loss", "mode": "min", "searcher": "random", "seed": 7, "cpus": 2, "resume": "auto"}
+    defaults["num_samples"] = TRIALS
     return tune.run(
         trainable, space=config, scheduler=scheduler(options.pop("synch")), max_failures=5, **{**defaults, **options}
     )

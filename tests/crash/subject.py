@@ -110,7 +110,7 @@ def main(options):
     space = {"x": tune.uniform(0, 1), "steps": 10, "every": 5, "seconds": 0.01, **config}
     if faults is not None:
         space["fault"] = tune.grid_search(faults)
-    defaults = {"metric": "score", "mode": "max", "seed": 7, "cpus": 4, "resume": "auto"}
+    defaults = {"metric": "score", "mode": "max", "searcher": "random", "seed": 7, "cpus": 4, "resume": "auto"}
     return tune.run(trainable, space=space, **{**defaults, **options})
 
 

@@ -28,7 +28,8 @@ ALL = list(range(1, STEPS + 1))
 def resumed(folder: Path, **options) -> tune.Results:
     """Run the command again, with some more trials, in this process."""
     space = {"x": tune.uniform(0, 1), "steps": STEPS, "every": 5, "seconds": 0}
-    defaults = {"metric": "score", "mode": "max", "seed": 7, "executor": "inline", "verbose": 0, "num_samples": 44}
+    defaults = {"metric": "score", "mode": "max", "searcher": "random", "seed": 7, "executor": "inline", "verbose": 0}
+    defaults["num_samples"] = 44
     place = {"name": folder.name, "storage_path": folder.parent, "resume": "auto"}
     return tune.run(subject.climb, space=space, **{**defaults, **place, **options})
 

@@ -34,7 +34,7 @@ def tuned(tmp_path_factory):
     return tune.run(
         train,
         space={"lr": tune.uniform(0, 1), "net": {"kind": tune.choice(["a", "b"]), "depth": 3}},
-        metric="score", mode="max", num_samples=8, cpus=2, seed=3, name="tuned", verbose=0,
+        metric="score", mode="max", num_samples=8, cpus=2, seed=3, name="tuned", verbose=0, searcher="random",
         storage_path=tmp_path_factory.mktemp("storage"), executor="inline",
         scheduler=tune.PopulationBasedTraining(
             time_attr="training_iteration", perturbation_interval=3, synch=True,
