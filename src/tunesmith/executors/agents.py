@@ -18,25 +18,37 @@ from typing import Any
 from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Reported
 from ..errors import ConfigError
+from ..remote import RemoteFolder
 from ..worker.protocol import Assignment, End, Ended, Go, Message, Report
+from ..worker.system import THREAD_VARIABLES
 from ..worker.wire import LARGE, LIMIT, Alive, Leaving, Payload, Ping, Ready, Setup, Started, Stop
 from .base import Executor, Job, assignment_of
 from .by_value import pickled
 from .connection import AgentLine, Incoming
 from .gangs import Gang
+from .preload import modules_to_preload
 
 BEAT = 1.0
+DRIVER_TIMEOUT = 15.0
+"""Shorter than the driver's patience with an agent: one that is cut off has ended its trials before others run them."""
 
 
 class AgentExecutor(Executor):
-    """What executors have in common whose attempts run under agents."""
+    """What executors have in common whose attempts run under agents.
+
+    Args:
+        start_method: How an agent makes workers, as of `LocalExecutor`.
+    """
 
     can_hold = True
     runs_beside = True
-    agent_timeout: float
+    agent_timeout = 20.0
     """An agent that is ready and silent for so many seconds is taken for lost."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, start_method: str = "auto") -> None:
+        if start_method not in ("auto", "fork", "exec"):
+            raise ConfigError(f"start_method={start_method!r}: give 'auto', 'fork' or 'exec'.")
+        self._start_method = start_method
         self._began = monotonic()
         self._folder = ""
         self._setup: Setup | None = None
@@ -156,8 +168,23 @@ class AgentExecutor(Executor):
 
     # For subclasses.
 
-    def _prepare(self, job: Job, setup: Setup, at: float) -> None:
+    def _prepare(
+        self,
+        job: Job,
+        at: float,
+        *,
+        by_main_thread: bool,
+        driver_timeout: float = DRIVER_TIMEOUT,
+        hide_gpus: bool = False,
+    ) -> None:
         """Get ready for `_introduce`: experiment time goes on from `at` seconds.
+
+        Args:
+            job: What all attempts share.
+            at: Experiment time now.
+            by_main_thread: Whether the main thread of its parent starts an agent.
+            driver_timeout: After so many seconds of the driver's silence an agent ends its trials.
+            hide_gpus: Whether a trial without a GPU must be kept from seeing an agent's.
 
         Raises:
             ConfigError: The trainable, or what goes with it, cannot be sent to another process.
@@ -165,7 +192,15 @@ class AgentExecutor(Executor):
         self._began = monotonic() - at
         self._folder = str(job.folder.absolute())
         self._payload = _packed(job)
-        self._setup = setup
+        self._setup = Setup(
+            preload=modules_to_preload(job.trainable) + (RemoteFolder(job.storage).modules if job.storage else []),
+            start_method=self._start_method,
+            reuse=job.reuse_workers,
+            threads={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
+            hide_gpus=hide_gpus,
+            driver_timeout=driver_timeout,
+            by_main_thread=by_main_thread,
+        )
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
         self._poller.register(self._wake_in, select.POLLIN)

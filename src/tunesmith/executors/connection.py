@@ -145,15 +145,3 @@ class LocalAgent(AgentLine):
             complaints.seek(max(0, size - _LAST_WORDS))
             words = complaints.read().decode(errors="replace").strip()
         return f"the agent process ended with code {code}" + (f": {words}" if words else "")
-
-
-def environments(environment: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the thread-count variables that the user has set, and the environment for an agent.
-
-    The agent imports numerical libraries with one thread each: the pools of more would not survive a fork.
-    """
-    own = {name: environment[name] for name in system.THREAD_VARIABLES if name in environment}
-    ours = dict.fromkeys(system.THREAD_VARIABLES, "1")
-    if system.MALLOC_VARIABLE not in environment:
-        ours[system.MALLOC_VARIABLE] = system.MALLOC_SETTING
-    return own, {**environment, **ours}

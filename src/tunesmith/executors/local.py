@@ -11,14 +11,12 @@ import msgspec
 
 from ..core.commands import Start
 from ..core.events import Event, Node
-from ..errors import ConfigError, ExecutorError
-from ..remote import RemoteFolder
-from ..worker.wire import Setup
+from ..errors import ExecutorError
+from ..worker.system import agent_environment
 from .agents import AgentExecutor
 from .base import Job
-from .connection import AgentLine, LocalAgent, environments
+from .connection import AgentLine, LocalAgent
 from .machine import chosen_gpus, cpu_count, visible_gpus
-from .preload import modules_to_preload
 
 AGENT_TIMEOUT = 10.0
 MOST_AGENTS = 4
@@ -50,13 +48,10 @@ class LocalExecutor(AgentExecutor):
         start_method: str = "auto",
         driver_timeout: float = 600.0,
     ) -> None:
-        if start_method not in ("auto", "fork", "exec"):
-            raise ConfigError(f"start_method={start_method!r}: give 'auto', 'fork' or 'exec'.")
-        super().__init__()
+        super().__init__(start_method=start_method)
         self._cpus = cpus
         self._gpus = gpus
         self._resources = dict(resources or {})
-        self._start_method = start_method
         self._driver_timeout = driver_timeout
         self._name = socket.gethostname() or "localhost"
         self._environment: dict[str, str] = {}
@@ -71,17 +66,14 @@ class LocalExecutor(AgentExecutor):
         """
         visible = visible_gpus()
         gpus = chosen_gpus(self._gpus, visible)
-        own_threads, self._environment = environments(os.environ)
-        setup = Setup(
-            preload=modules_to_preload(job.trainable) + (RemoteFolder(job.storage).modules if job.storage else []),
-            start_method=self._start_method,
-            reuse=job.reuse_workers,
-            threads=own_threads,
-            hide_gpus=bool(visible),
-            driver_timeout=self._driver_timeout,
+        self._environment = agent_environment(os.environ)
+        self._prepare(
+            job,
+            at,
             by_main_thread=threading.current_thread() is threading.main_thread(),
+            driver_timeout=self._driver_timeout,
+            hide_gpus=bool(visible),
         )
-        self._prepare(job, setup, at)
         self._launch_agent()
         cpus = float(cpu_count() if self._cpus is None else self._cpus)
         resources = {"cpu": cpus, **({"gpu": float(len(gpus))} if gpus else {}), **self._resources}

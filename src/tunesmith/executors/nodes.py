@@ -6,7 +6,6 @@ Where an engine has a queue, its nodes are expected until they come.
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import sys
 from abc import abstractmethod
@@ -19,20 +18,12 @@ from msgspec.structs import replace
 
 from ..core.commands import Start
 from ..core.events import Event, Node, NodesChanged
-from ..errors import ConfigError
-from ..remote import RemoteFolder
 from ..worker.handshake import new_name
-from ..worker.system import THREAD_VARIABLES
-from ..worker.wire import Setup
 from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
 from .listener import Listener
-from .preload import modules_to_preload
 
-AGENT_TIMEOUT = 20.0
-DRIVER_TIMEOUT = 15.0
-"""Shorter than the driver's patience with an agent: one that is cut off has ended its trials before others run them."""
 SAY_AFTER = 10.0
 """Seconds after which people are told what is waited for."""
 
@@ -66,13 +57,8 @@ class NodeExecutor(AgentExecutor):
         address: Where the nodes reach this machine: a host's name or an IP address. Default: what others call it.
     """
 
-    agent_timeout = AGENT_TIMEOUT
-
     def __init__(self, *, start_method: str = "auto", address: str | None = None) -> None:
-        if start_method not in ("auto", "fork", "exec"):
-            raise ConfigError(f"start_method={start_method!r}: give 'auto', 'fork' or 'exec'.")
-        super().__init__()
-        self._start_method = start_method
+        super().__init__(start_method=start_method)
         self._address = address
         self._listener: Listener | None = None
         self._members: dict[bytes, Member] = {}
@@ -109,16 +95,7 @@ class NodeExecutor(AgentExecutor):
             ConfigError: The trainable, or what goes with it, cannot be sent to another process.
             MissingExtra: The engine's package is not installed.
         """
-        setup = Setup(
-            preload=modules_to_preload(job.trainable) + (RemoteFolder(job.storage).modules if job.storage else []),
-            start_method=self._start_method,
-            reuse=job.reuse_workers,
-            threads={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
-            hide_gpus=False,
-            driver_timeout=DRIVER_TIMEOUT,
-            by_main_thread=False,
-        )
-        self._prepare(job, setup, at)
+        self._prepare(job, at, by_main_thread=False)
         self._listener = Listener(self.wake)
         self._connect(job)
         return self._all_nodes()

@@ -21,15 +21,11 @@ from msgspec.structs import replace
 from ..core.commands import Start
 from ..core.events import Event, Node, NodesChanged
 from ..errors import ConfigError, require
-from ..remote import RemoteFolder
 from ..worker.handshake import new_name
-from ..worker.system import THREAD_VARIABLES
-from ..worker.wire import Setup
 from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
 from .listener import Listener
-from .preload import modules_to_preload
 from .ray_agents import AgentHost, is_there
 
 OUR_NAMES = {"CPU": "cpu", "GPU": "gpu"}
@@ -38,9 +34,6 @@ NOT_FOR_TRIALS = ("node:", "object_store_memory", "accelerator_type:", "bundle_g
 """What the names of Ray's own resources begin with."""
 LOOK_EVERY = 1.0
 """Seconds between two looks at which nodes there are."""
-AGENT_TIMEOUT = 20.0
-DRIVER_TIMEOUT = 15.0
-"""Shorter than the driver's patience with an agent: one that is cut off has ended its trials before others run them."""
 
 Bundle = tuple[str, frozenset[tuple[str, float]]]
 """A node, and what is held there: of an attempt with several bundles on it, all together."""
@@ -72,20 +65,15 @@ class RayExecutor(AgentExecutor):
         start_method: As of `LocalExecutor`.
     """
 
-    agent_timeout = AGENT_TIMEOUT
-
     def __init__(self, address: str | None = None, *, idle_s: float = 10.0, start_method: str = "auto") -> None:
         if address is not None and address.startswith("ray://"):
             raise ConfigError(
                 f"RayExecutor(address={address!r}): the driver must run on the cluster, for trials report to it. Start "
                 "it there: ray job submit --address http://HEAD:8265 -- python your_script.py"
             )
-        if start_method not in ("auto", "fork", "exec"):
-            raise ConfigError(f"start_method={start_method!r}: give 'auto', 'fork' or 'exec'.")
-        super().__init__()
+        super().__init__(start_method=start_method)
         self._address = address
         self._idle_s = idle_s
-        self._start_method = start_method
         self._ray: Any = None
         self._owns_ray = False
         self._listener: Listener | None = None
@@ -113,16 +101,7 @@ class RayExecutor(AgentExecutor):
             MissingExtra: Ray is not installed.
         """
         self._ray = require("ray", feature="executor='ray'", extra="ray")
-        setup = Setup(
-            preload=modules_to_preload(job.trainable) + (RemoteFolder(job.storage).modules if job.storage else []),
-            start_method=self._start_method,
-            reuse=job.reuse_workers,
-            threads={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
-            hide_gpus=False,
-            driver_timeout=DRIVER_TIMEOUT,
-            by_main_thread=True,
-        )
-        self._prepare(job, setup, at)
+        self._prepare(job, at, by_main_thread=True)
         self._connect()
         self._listener = Listener(self.wake)
         self._addresses = [self._ray.util.get_node_ip_address()]

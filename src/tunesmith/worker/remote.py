@@ -32,14 +32,12 @@ def serve(addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: S
     import subprocess
 
     sys.path += [path for path in paths if path not in sys.path]
-    environment = {**os.environ, **dict.fromkeys(system.THREAD_VARIABLES, "1"), KEY_VARIABLE: key.hex()}
-    environment.setdefault(system.MALLOC_VARIABLE, system.MALLOC_SETTING)
     ended = subprocess.run(
         system.interpreter("tunesmith.worker.remote", list(addresses), port, name.hex(), os.getpid()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env=environment,
+        env={**system.agent_environment(os.environ), KEY_VARIABLE: key.hex()},
         start_new_session=True,
         check=False,
     )

@@ -7,7 +7,7 @@ import ctypes
 import os
 import signal
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 IS_LINUX = sys.platform == "linux"
@@ -27,6 +27,15 @@ THREAD_VARIABLES = (
 MALLOC_VARIABLE = "GLIBC_TUNABLES"
 MALLOC_SETTING = "glibc.malloc.hugetlb=1"
 """Has an agent keep its memory in huge pages, of which a fork copies, and an end frees, a fraction of the entries."""
+
+
+def agent_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment for an agent that is started from a process with this one.
+
+    It imports numerical libraries with one thread each: the pools of more would not survive a fork.
+    """
+    return {MALLOC_VARIABLE: MALLOC_SETTING, **environment, **dict.fromkeys(THREAD_VARIABLES, "1")}
+
 
 _c_library = ctypes.CDLL(None, use_errno=True)
 
