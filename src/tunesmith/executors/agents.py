@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-import pickle
 import select
 from abc import abstractmethod
 from time import monotonic
@@ -21,11 +20,11 @@ from ..errors import ConfigError
 from ..remote import RemoteFolder
 from ..worker.protocol import Assignment, End, Ended, Go, Message, Report
 from ..worker.system import THREAD_VARIABLES
-from ..worker.wire import LARGE, LIMIT, Alive, Leaving, Payload, Ping, Ready, Setup, Started, Stop
+from ..worker.wire import Alive, Leaving, Payload, Ping, Ready, Setup, Started, Stop
 from .base import Executor, Job, assignment_of
-from .by_value import pickled
 from .connection import AgentLine, Incoming
 from .gangs import Gang
+from .payload import packed
 from .preload import modules_to_preload
 
 BEAT = 1.0
@@ -191,7 +190,7 @@ class AgentExecutor(Executor):
         """
         self._began = monotonic() - at
         self._folder = str(job.folder.absolute())
-        self._payload = _packed(job)
+        self._payload = packed(job)
         self._setup = Setup(
             preload=modules_to_preload(job.trainable) + (RemoteFolder(job.storage).modules if job.storage else []),
             start_method=self._start_method,
@@ -395,48 +394,3 @@ class AgentExecutor(Executor):
         for each in (line,) if gang is None else gang.lines:
             each.held.discard((trial, attempt))
             self._on_end(each)
-
-
-def _packed(job: Job) -> tuple[Payload, list[Any]]:
-    """Return what workers need of a job, and the large buffers in it, which travel uncopied."""
-    trainable, of_trainable = _pickled(job.trainable, f"the trainable {job.trainable!r}")
-    parameters, of_parameters = _pickled(dict(job.parameters), "the data given to with_parameters")
-    objects, of_objects = _pickled(dict(job.objects), "an object in the search space")
-    payload = Payload(
-        trainable=trainable,
-        parameters=parameters,
-        objects=objects,
-        buffers=(len(of_trainable), len(of_parameters), len(of_objects)),
-        experiment=job.experiment,
-        seed=job.seed,
-        time_attr=job.time_attr,
-        thresholds={name: float(value) for name, value in job.thresholds.items()},
-        metric=job.metric,
-        more_metrics=job.more_metrics,
-        checkpoint_freq=job.checkpoint_freq,
-        checkpoint_at_end=job.checkpoint_at_end,
-        saves_when_waiting=job.saves_when_waiting,
-        storage=job.storage,
-    )
-    return payload, [*of_trainable, *of_parameters, *of_objects]
-
-
-def _pickled(value: Any, what: str) -> tuple[bytes, list[Any]]:
-    buffers: list[Any] = []
-
-    def takes(buffer: pickle.PickleBuffer) -> bool:
-        view = buffer.raw()
-        if view.nbytes >= LARGE:
-            buffers.append(view)
-        return view.nbytes < LARGE
-
-    try:
-        data = pickled(value, buffer_callback=takes)
-    except Exception as error:
-        raise ConfigError(
-            f"{what} cannot be sent to a worker process: {type(error).__name__}: {error}. "
-            "Make such things (locks, open files, connections) inside the trainable."
-        ) from error
-    if max([len(data), *(buffer.nbytes for buffer in buffers)]) > LIMIT:
-        raise ConfigError(f"{what} holds a piece of more than 4 GiB. Pass a path, and load the data in the trainable.")
-    return data, buffers
