@@ -5,14 +5,12 @@ What an experiment does is decided in `core`; how a session is put together is w
 
 from __future__ import annotations
 
-import contextlib
-import copy
 import difflib
 import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from . import arguments, invocation
 from .analysis.results import Results
@@ -26,7 +24,7 @@ from .callbacks.upload import Upload
 from .core.bundles import Request, checked_request, is_request
 from .core.engine import Limits
 from .core.objective import Objective
-from .core.policy import Policy, Scheduler, Searcher
+from .core.policy import Scheduler, Searcher, unused
 from .core.replicates import KEY
 from .earlier.sources import as_sources
 from .errors import ConfigError, TrialsFailed
@@ -47,7 +45,6 @@ from .space.space import Space
 from .stoppers import as_stopper
 from .trainables import Bound, Resources, check_trainable, name_of, resolved
 
-P = TypeVar("P", bound=Policy)
 RAY_NAMES = {
     "config": "space",
     "param_space": "space",
@@ -182,7 +179,7 @@ def run(
     freq = arguments.whole_number("checkpoint_freq", checkpoint_freq, at_least=0)
     at_end = arguments.flag("checkpoint_at_end", checkpoint_at_end)
     check_trainable(bound, saves=freq > 0 or at_end)
-    chosen_scheduler = _unused(_scheduler(scheduler))
+    chosen_scheduler = unused(_scheduler(scheduler))
     objectives = _objectives(metric, mode, chosen_scheduler)
     compiled = searched_space(space, searcher)
     samples = arguments.sample_count(num_samples)
@@ -230,7 +227,7 @@ def run(
         replicates=count,
         searcher_for=searcher_for,
         scheduler=chosen_scheduler,
-        stopper=_unused(as_stopper(stop)),
+        stopper=unused(as_stopper(stop)),
         limits=limits,
         checkpoint_score=score,
         executor=chosen_executor,
@@ -399,13 +396,6 @@ def _window(deterministic: bool | int, scheduler: Scheduler) -> int | None:
     return window
 
 
-def _unused(policy: P) -> P:
-    """Return a copy of a policy, so that its owner may give the same object to another run, where it starts anew."""
-    with contextlib.suppress(Exception):  # of what cannot be copied, a lock say, there is only the one
-        return copy.deepcopy(policy)
-    return policy
-
-
 def _searcher(
     searcher: Searcher | SearcherSettings | str | None,
     space: Space,
@@ -437,7 +427,7 @@ def _searcher(
         return bound_to
     if not isinstance(searcher, Searcher):
         raise ConfigError(f"searcher={searcher!r}: give a tune.Searcher such as tune.BOHBSearcher(), or its name.")
-    own = _unused(searcher)
+    own = unused(searcher)
     return lambda seed: (own, None if num_samples < 0 else num_samples)
 
 

@@ -15,12 +15,12 @@ from msgspec.structs import replace
 
 from . import __version__, arguments
 from .analysis.results import Results
-from .api import _objectives, _resume_words, _scheduler, _searcher, _sources, _unused, _window
+from .api import _objectives, _resume_words, _scheduler, _searcher, _sources, _window
 from .asking import AskedSession, failure_of
 from .core.engine import Core, Limits, fold
 from .core.events import Event, ExperimentCreated, Node, SessionOpened
 from .core.experiment import Experiment
-from .core.policy import Scheduler, Searcher
+from .core.policy import Scheduler, Searcher, unused
 from .core.trial import Trial
 from .earlier.sources import earlier_trials, known_sources
 from .errors import ConfigError
@@ -106,7 +106,7 @@ class Optimizer:
         warm_from: Any = None,
     ) -> None:
         self._space = searched_space(space, searcher)
-        chosen = _unused(_scheduler(scheduler))
+        chosen = unused(_scheduler(scheduler))
         self._objectives = _objectives(VALUE if metric is None else metric, mode, chosen)
         samples = arguments.sample_count(num_samples)
         searcher_for = _searcher(

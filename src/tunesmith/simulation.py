@@ -16,14 +16,14 @@ from . import arguments
 from .analysis.curves import CurveTable
 from .analysis.results import Results
 from .analysis.simulations import Improvement, Simulation, all_trials
-from .api import _objectives, _scheduler, _searcher, _sources, _unused, _window, load
+from .api import _objectives, _scheduler, _searcher, _sources, _window, load
 from .core.bundles import Request, checked_request
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Limits, Step
 from .core.events import EarlierTrials, Event, ExperimentCreated, Reported, SessionOpened, SpaceExhausted, Suggested
 from .core.experiment import Experiment
 from .core.objective import Objective
-from .core.policy import Scheduler, Searcher, Stopper
+from .core.policy import Scheduler, Searcher, Stopper, unused
 from .core.resources import Pool
 from .core.seeds import generator
 from .core.trial import Status
@@ -99,7 +99,7 @@ def simulate(
         ConfigError, SpaceError, ResourceError: An argument makes no sense.
         TrialsFailed: The function failed in every trial; the message holds the first traceback.
     """
-    chosen_scheduler = _unused(_scheduler(scheduler))
+    chosen_scheduler = unused(_scheduler(scheduler))
     seed = arguments.seed(seed)
     workers = arguments.whole_number("workers", workers, at_least=1)
     most_steps = None if max_t is None else arguments.whole_number("max_t", max_t, at_least=1)
@@ -133,7 +133,7 @@ def simulate(
         objectives=_objectives(metric, mode, chosen_scheduler),
         searcher=chosen_searcher,
         scheduler=chosen_scheduler,
-        stopper=_unused(as_stopper(stop)),
+        stopper=unused(as_stopper(stop)),
         limits=Limits(
             max_failures=arguments.whole_number("max_failures", max_failures, at_least=-1),
             max_concurrent=getattr(searcher, "max_concurrent", None) or None,

@@ -7,10 +7,12 @@ no way to be saved, and may be exchanged for another between two sessions.
 
 from __future__ import annotations
 
+import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from .experiment import Experiment
     from .trial import Trial
 
+P = TypeVar("P", bound="Policy")
 FOREVER = float("inf")
 ONE_RESULT = float("-inf")
 
@@ -200,3 +203,10 @@ class Stopper(Policy):
     def stop_experiment(self, experiment: Experiment) -> str | None:
         """Return why everything is to stop now, or None. Asked after every turn that brought results or ends."""
         return None
+
+
+def unused(policy: P) -> P:
+    """Return a copy of a policy, so that its owner may give the same object to another run, where it starts anew."""
+    with suppress(Exception):  # of what cannot be copied, a lock say, there is only the one
+        return copy.deepcopy(policy)
+    return policy

@@ -5,14 +5,12 @@ A wrapper is given settings, a name or a searcher object, and is itself settings
 
 from __future__ import annotations
 
-import copy
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any
 
-from ..core.policy import Searcher
+from ..core.policy import Searcher, unused
 from ..errors import ConfigError
 from .settings import SearcherSettings, searched_space
 
@@ -115,9 +113,7 @@ class _OfObject(SearcherSettings):
 
     def bound_to(self, space: Space, num_samples: int, seed: int) -> Searcher:
         """Return a copy, so that the same object may be given to another run."""
-        with suppress(Exception):  # of what cannot be copied, a lock say, there is only the one
-            return copy.deepcopy(self.searcher)
-        return self.searcher
+        return unused(self.searcher)
 
 
 def as_settings(given: Given, owner: str) -> SearcherSettings:
