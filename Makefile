@@ -19,8 +19,8 @@ demo: $(VENV)/ready  ## tune a real model on real data: 48 configs under ASHA ag
 test: $(VENV)/ready  ## the whole fast suite
 	$(BIN)/python -m pytest -n auto -m "not heavy"
 
-heavy: $(VENV)/ready  ## tests that need torch or keras, or many seconds
-	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'keras>=3.5'
+heavy: $(VENV)/ready  ## tests that need torch, keras, or a cluster of Ray, Dask or SLURM; or many seconds
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'keras>=3.5' -e '.[ray,dask,slurm]'
 	$(BIN)/python -m pytest -n 2 -m heavy
 
 lint: $(VENV)/ready  ## style and types

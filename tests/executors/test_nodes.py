@@ -12,7 +12,7 @@ from tunesmith.core.events import AttemptEnded, NodesChanged, SessionOpened
 from tunesmith.errors import ConfigError, ResourceError
 from tunesmith.store.reader import JournalReader
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore")]
 PATIENCE = 60.0
 
 

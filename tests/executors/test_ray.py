@@ -19,6 +19,7 @@ from tunesmith.store.reader import JournalReader
 
 ray = pytest.importorskip("ray")
 pytestmark = [
+    pytest.mark.heavy,
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
