@@ -135,8 +135,12 @@ ARGUMENTS = [
     ({"gpus": 0.5}, A, "gpus=0.5: give a whole number of at least 0, or the GPUs' names as a list."),
     ({"gpus": 1000}, A, "gpus=1000, but "),
     ({"max_concurrent_trials": 0}, A, "max_concurrent_trials=0: give a whole number of at least 1."),
-    ({"executor": "kubernetes"}, A, "executor='kubernetes': give 'local', 'inline', 'ray' or an Executor."),
-    ({"executor": tune.InlineExecutor}, A, "give 'local', 'inline', 'ray' or an Executor."),
+    (
+        {"executor": "kubernetes"},
+        A,
+        "executor='kubernetes': there is none of that name. There are: 'local', 'inline', 'ray', 'dask',",
+    ),
+    ({"executor": tune.InlineExecutor}, A, "give a name, such as 'local' or 'ray', or an Executor."),
     (
         {"executor": tune.InlineExecutor(), "cpus": 2},
         A,

@@ -250,7 +250,7 @@ def test_run_takes_a_function_and_a_space_in_json(tmp_path, monkeypatch):
     space = '{"lr": {"grid_search": [0.25, 0.5]}}'
     result = command(
         "run", "trainer_a.py:train", "--space", space, "-m", "accuracy", "--mode", "max", "--name", "a", "-q",
-        "--stop", "accuracy=1.2",
+        "--stop", "accuracy=1.2", "--executor", "local:cpus=2",
     )  # fmt: skip
 
     assert result.exit_code == 0, result.output
@@ -278,13 +278,15 @@ def test_run_refuses_what_makes_no_sense_before_anything_runs(tmp_path, monkeypa
     assert "cannot be read" in refusal("run", "missing.json")
     assert "--space is not valid JSON" in refusal("run", "trainer_c:train", "--space", "{lr}")
     assert "a search space is a dict" in refusal("run", "trainer_c:train", "--space", "trainer_c:train")
+    assert "goes with --executor ray or --executor dask" in refusal("run", "trainer_c:train", "--address", "auto")
+    assert "there is none of that name" in refusal("run", "trainer_c:train", "--executor", "rya")
     assert "write it as NAME=NUMBER" in refusal("run", "trainer_c:train", "--stop", "accuracy")
     assert not (tmp_path / "results").exists()
 
 
 def test_an_experiment_file_runs_is_stopped_and_goes_on_from_the_command_line(tmp_path):
     (tmp_path / "trainer_d.py").write_text(TRAIN)
-    spec = {"run": "trainer_d:train", "num_samples": 3, "config": {"lr": {"grid_search": [0.25, 0.5]}, "pause": 0.1}}
+    spec = {"run": "trainer_d:train", "num_samples": 3, "config": {"lr": {"grid_search": [0.25, 0.5]}, "pause": 0.5}}
     (tmp_path / "experiment.json").write_text(json.dumps({"digits": spec}))
     tunesmith = [sys.executable, "-m", "tunesmith.cli"]
 

@@ -29,6 +29,7 @@ from .core.replicates import KEY
 from .earlier.sources import as_sources
 from .errors import ConfigError, TrialsFailed
 from .executors.base import Executor
+from .executors.named import executor_of
 from .places import DEFAULT_STORAGE, found, place_for
 from .schedulers.fifo import FIFOScheduler
 from .schedulers.named import scheduler_named
@@ -82,7 +83,7 @@ def run(
     cpus: float | None = None,
     gpus: int | Sequence[str] | None = None,
     reuse_workers: bool = False,
-    executor: Executor | str = "local",
+    executor: Executor | str | None = None,
     name: str | None = None,
     storage_path: str | os.PathLike[str] = DEFAULT_STORAGE,
     resume: bool | str = False,
@@ -137,7 +138,9 @@ def run(
         cpus: How many CPUs to count on; default: those this process may use.
         gpus: How many of the GPUs that this process sees to use, or which; default: all.
         reuse_workers: Run trials one after another in the same processes, instead of a fresh process for each.
-        executor: "local" (processes on this machine), "inline" (in this process, for debuggers), or an `Executor`.
+        executor: Where trials run: "local" (processes on this machine), "inline" (in this process, for debuggers),
+            "ray", "dask", "slurm:jobs=8,cpus_per_job=4", or an `Executor`. Default: what the environment variable
+            TUNESMITH_EXECUTOR says, or "local".
         name: The experiment's name and folder; default: the trainable's name and the time.
         storage_path: The folder of all experiments, or a URL such as s3://bucket/path (any that fsspec knows): then
             checkpoints and copies of the journal lie there, and the experiment is worked on in ./results.
@@ -497,31 +500,12 @@ def _most_at_once(asked: int | None, searcher: object, executor: Executor) -> in
     return min((bound for bound in bounds if bound is not None), default=None)
 
 
-def _executor(executor: Executor | str, cpus: float | None, gpus: int | Sequence[str] | None) -> Executor:
+def _executor(executor: Executor | str | None, cpus: float | None, gpus: int | Sequence[str] | None) -> Executor:
     if cpus is not None:
         cpus = arguments.number("cpus", cpus, above=0)
     if isinstance(gpus, str) or (gpus is not None and not isinstance(gpus, Sequence)):
         gpus = arguments.whole_number("gpus", gpus, at_least=0, none=", or the GPUs' names as a list")
-    match executor:
-        case Executor():
-            if cpus is not None or gpus is not None:
-                raise ConfigError("cpus= and gpus= go to the executor when you give one yourself.")
-            return executor
-        case "local":
-            from .executors.local import LocalExecutor
-
-            return LocalExecutor(cpus=cpus, gpus=gpus)
-        case "inline":
-            from .executors.inline import InlineExecutor
-
-            return InlineExecutor(cpus=cpus, gpus=gpus)
-        case "ray":
-            if cpus is not None or gpus is not None:
-                raise ConfigError("cpus= and gpus= are of one machine; a Ray cluster says itself what it has.")
-            from .executors.ray import RayExecutor
-
-            return RayExecutor()
-    raise ConfigError(f"executor={executor!r}: give 'local', 'inline', 'ray' or an Executor.")
+    return executor_of(executor, cpus, gpus)
 
 
 def _holds(pause: str, executor: Executor) -> bool:

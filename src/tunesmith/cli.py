@@ -83,6 +83,8 @@ def main() -> None:
 @click.option("--stop", multiple=True, metavar="METRIC=VALUE", help="Stop a trial that has reached this. Repeatable.")
 @click.option("--resources", multiple=True, metavar="NAME=AMOUNT", help="What a trial needs, e.g. cpu=2. Repeatable.")
 @click.option("--time-budget-s", type=float, metavar="SECONDS", help="For the whole experiment.")
+@click.option("--executor", metavar="NAME", help="Where trials run: local, ray, dask, or slurm:jobs=8,cpus_per_job=4.")
+@click.option("--address", help="Of the cluster, with --executor ray or dask: auto, or HOST:PORT.")
 @click.option("--max-concurrent-trials", type=int, metavar="N", help="At most so many at once.")
 @click.option("--max-failures", type=int, metavar="N", help="Retries of a failed trial; -1 without end.")
 @click.option("--seed", type=int, help="The same seed gives the same configs.")
@@ -98,6 +100,7 @@ def run(target: str, space: str | None, resume: bool, quiet: bool, storage_path:
       tunesmith run experiment.json
       tunesmith run train.py:train --space space.json -m accuracy --mode max -n 50 --scheduler asha
       tunesmith run my.package:train -m loss --mode min --stop loss=0.01 --resources gpu=1
+      tunesmith run experiment.json --executor ray --address auto
     \b
     An experiment file says the same as tune.run_experiments:
       {"digits": {"run": "train:train", "stop": {"mean_accuracy": 0.95}, "num_samples": 5,

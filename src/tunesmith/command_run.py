@@ -27,6 +27,9 @@ def run_target(target: str, space: str | None, options: Mapping[str, Any]) -> in
     from .cli import exit_code
 
     arguments = {**options, **_pairs(options, "stop"), **_pairs(options, "resources")}
+    address = arguments.pop("address", None)
+    if address is not None:
+        arguments["executor"] = _at(arguments.get("executor"), address)
     if target.endswith(FILES):
         if space is not None:
             raise ConfigError("--space does not go with an experiment file: the file's config is the space.")
@@ -52,6 +55,12 @@ def _run_file(path: str, arguments: dict[str, Any]) -> int:
     trials = run_experiments(experiments, scheduler=scheduler, raise_on_failed_trial=False, **arguments)
     folders = dict.fromkeys(trial.folder.parent.parent for trial in trials)
     return max((exit_code(Results(folder)) for folder in folders), default=1)
+
+
+def _at(executor: str | None, address: str) -> str:
+    if executor is None or executor.partition(":")[0] not in ("ray", "dask"):
+        raise ConfigError(f"--address {address}: it goes with --executor ray or --executor dask.")
+    return f"{executor}{',' if ':' in executor else ':'}address={address}"
 
 
 def _space(text: str | None) -> Mapping[str, Any] | None:

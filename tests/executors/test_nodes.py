@@ -113,6 +113,17 @@ def test_arguments_that_make_no_sense_are_refused(argument):
         tune.SlurmExecutor(**argument)
 
 
-def test_dask_needs_a_scheduler():
-    with pytest.raises(ConfigError, match="address of a scheduler"):
-        tune.DaskExecutor(None)
+def test_dask_needs_to_know_which_cluster(tmp_path, monkeypatch):
+    pytest.importorskip("distributed")
+    monkeypatch.delenv("DASK_SCHEDULER_ADDRESS", raising=False)
+    with pytest.raises(ConfigError, match="which cluster"):
+        tune.run(len, executor="dask", storage_path=tmp_path, verbose=0)
+
+
+def test_dask_takes_the_client_that_there_is(workers, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    with distributed.Client(workers.scheduler_address) as client:
+        results = tune.run(lambda config: 1, executor="dask", storage_path=tmp_path, verbose=0)
+        assert client.status == "running"
+
+    assert results[0].status == "completed"

@@ -292,6 +292,17 @@ def test_a_trial_that_loses_a_node_where_it_only_holds_something_goes_on_elsewhe
     assert nodes[0][1] != nodes[1][1]
 
 
+def test_the_command_line_runs_a_function_on_the_cluster(cluster, tmp_path):
+    (tmp_path / "train.py").write_text("def train(config):\n    return {'x': config['x'] ** 2}\n")
+    space = '{"x": {"grid_search": [1, 2, 3]}}'
+    command = [sys.executable, "-m", "tunesmith.cli", "run", "train.py:train", "--space", space, "--name", "e", "-q"]
+
+    subprocess.run([*command, "--executor", "ray", "--address", cluster.address], cwd=tmp_path, check=True, timeout=120)
+
+    assert [trial.history[-1]["x"] for trial in tune.load(tmp_path / "results" / "e")] == [1, 4, 9]
+    assert all(":" in event.placement.node for event in events(tmp_path / "results", TrialLaunched))
+
+
 def test_the_driver_does_not_run_over_rays_client():
     with pytest.raises(ConfigError, match="ray job submit"):
         RayExecutor("ray://head:10001")

@@ -5,6 +5,7 @@ Dask starts it and says which workers there are; all else goes over a socket to 
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import astuple
 from typing import Any
 
@@ -22,16 +23,15 @@ class DaskExecutor(NodeExecutor):
     Trials are processes of their own beside it; Dask's own tasks wait until the run is over.
 
     Args:
-        client: The address of a scheduler, or a `distributed.Client`.
+        address: Of the cluster's scheduler, or a `distributed.Client`. Default: the client that there is in this
+            process, or what Dask's configuration says (DASK_SCHEDULER_ADDRESS).
         start_method: As of `LocalExecutor`.
-        address: Where the workers reach this machine. Default: what others call it.
+        driver_address: Where the workers reach this machine. Default: what others call it.
     """
 
-    def __init__(self, client: Any, *, start_method: str = "auto", address: str | None = None) -> None:
-        super().__init__(start_method=start_method, address=address)
-        if client is None:
-            raise ConfigError("DaskExecutor(None): give the address of a scheduler, or a distributed.Client.")
-        self._given = client
+    def __init__(self, address: Any = None, *, start_method: str = "auto", driver_address: str | None = None) -> None:
+        super().__init__(start_method=start_method, driver_address=driver_address)
+        self._given = address
         self._client: Any = None
         self._asked: dict[str, Any] = {}
         """Workers that have been asked for an agent -> the future of its end."""
@@ -45,7 +45,12 @@ class DaskExecutor(NodeExecutor):
 
     def _connect(self, job: Job) -> None:
         distributed = require("distributed", feature="executor='dask'", extra="dask")
-        self._client = distributed.Client(self._given) if isinstance(self._given, str) else self._given
+        self._client = self._given
+        if self._given is None:
+            with contextlib.suppress(ValueError):  # There is none.
+                self._given = self._client = distributed.get_client()
+        if self._client is None or isinstance(self._client, str):
+            self._client = distributed.Client(self._client or _configured_address(), set_as_default=False)
         self._look()
 
     def _look(self) -> None:
@@ -81,6 +86,18 @@ class DaskExecutor(NodeExecutor):
 
     def _waiting(self, handle: Any) -> str:
         return f"its task is {handle.status}"
+
+
+def _configured_address() -> str:
+    import dask
+
+    address = dask.config.get("scheduler-address", None)
+    if not address:
+        raise ConfigError(
+            "executor='dask': which cluster? Give the address of its scheduler, tune.DaskExecutor('scheduler:8786'), "
+            "or a distributed.Client, or set DASK_SCHEDULER_ADDRESS."
+        )
+    return str(address)
 
 
 def _why(future: Any) -> str:

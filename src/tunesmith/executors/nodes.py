@@ -54,12 +54,12 @@ class NodeExecutor(AgentExecutor):
 
     Args:
         start_method: As of `LocalExecutor`.
-        address: Where the nodes reach this machine: a host's name or an IP address. Default: what others call it.
+        driver_address: Where the nodes reach this machine: a name or an IP address. Default: what others call it.
     """
 
-    def __init__(self, *, start_method: str = "auto", address: str | None = None) -> None:
+    def __init__(self, *, start_method: str = "auto", driver_address: str | None = None) -> None:
         super().__init__(start_method=start_method)
-        self._address = address
+        self._driver_address = driver_address
         self._listener: Listener | None = None
         self._members: dict[bytes, Member] = {}
         """By the names of their agents."""
@@ -116,7 +116,7 @@ class NodeExecutor(AgentExecutor):
         """Have an agent started; `begin` returns the engine's handle of it."""
         assert self._listener is not None
         name = new_name()
-        addresses = (self._address,) if self._address else _own_addresses()
+        addresses = (self._driver_address,) if self._driver_address else _own_addresses()
         call = Call(
             addresses=addresses, port=self._listener.port, key=self._listener.key, name=name, paths=tuple(sys.path)
         )

@@ -34,7 +34,7 @@ class SlurmExecutor(NodeExecutor):
         options: More options of submitit's `update_parameters`, e.g. `{"slurm_account": "me", "mem_gb": 8}`.
         cluster: "slurm", or "local" for processes on this machine, to try it out; None: SLURM where there is one.
         start_method: As of `LocalExecutor`.
-        address: Where the nodes reach this machine. Default: what others call it.
+        driver_address: Where the nodes reach this machine. Default: what others call it.
     """
 
     def __init__(
@@ -48,9 +48,9 @@ class SlurmExecutor(NodeExecutor):
         options: dict[str, Any] | None = None,
         cluster: str | None = None,
         start_method: str = "auto",
-        address: str | None = None,
+        driver_address: str | None = None,
     ) -> None:
-        super().__init__(start_method=start_method, address=address)
+        super().__init__(start_method=start_method, driver_address=driver_address)
         for name, count, least in (("jobs", jobs, 1), ("cpus_per_job", cpus_per_job, 1), ("time_min", time_min, 1)):
             if type(count) is not int or count < least:
                 raise ConfigError(f"SlurmExecutor: {name}={count!r}: give a whole number of at least {least}.")
