@@ -1,6 +1,7 @@
-"""The front door: `run`, `resume` and `load`. Only names, defaults and checks live here.
+"""The front door: `run`, `resume` and `load`. Only names and defaults live here.
 
-What an experiment does is decided in `core`; how a session is put together is written in `session`.
+What the arguments stand for is in `choices`, what an experiment does is decided in `core`, and how a session is put
+together is written in `session`.
 """
 
 from __future__ import annotations
@@ -8,11 +9,11 @@ from __future__ import annotations
 import difflib
 import inspect
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from . import arguments, invocation
+from . import arguments, choices, invocation
 from .analysis.results import Results
 from .callbacks.base import Callback
 from .callbacks.console import console
@@ -21,30 +22,19 @@ from .callbacks.lost_checkpoints import LostCheckpoints
 from .callbacks.missing_metric import MissingMetric
 from .callbacks.restarts import Restarts
 from .callbacks.upload import Upload
-from .core.bundles import Request, checked_request, is_request
 from .core.engine import Limits
-from .core.objective import Objective
 from .core.policy import Scheduler, Searcher, unused
-from .core.replicates import KEY
-from .earlier.sources import as_sources
 from .errors import ConfigError, TrialsFailed
 from .executors.base import Executor
-from .executors.named import executor_of
 from .places import DEFAULT_STORAGE, found, place_for
-from .schedulers.fifo import FIFOScheduler
-from .schedulers.named import scheduler_named
-from .schedulers.racing import RacingScheduler
-from .searchers.auto import AutoSearcher
-from .searchers.lagged import WINDOW, in_step
-from .searchers.named import searcher_named
+from .searchers.lagged import in_step
 from .searchers.replicated import replicated
 from .searchers.settings import SearcherSettings, searched_space
-from .searchers.variants import BasicVariantGenerator, VariantGenerator
+from .searchers.variants import VariantGenerator
 from .session import Plan, drive
-from .space.encoding import Encoding
 from .space.space import Space
 from .stoppers import as_stopper
-from .trainables import Bound, Resources, check_trainable, name_of, resolved
+from .trainables import Resources, check_trainable, name_of, resolved
 
 RAY_NAMES = {
     "config": "space",
@@ -182,42 +172,42 @@ def run(
     freq = arguments.whole_number("checkpoint_freq", checkpoint_freq, at_least=0)
     at_end = arguments.flag("checkpoint_at_end", checkpoint_at_end)
     check_trainable(bound, saves=freq > 0 or at_end)
-    chosen_scheduler = unused(_scheduler(scheduler))
-    objectives = _objectives(metric, mode, chosen_scheduler)
+    chosen_scheduler = unused(choices.scheduler_of(scheduler))
+    objectives = choices.objectives_of(metric, mode, chosen_scheduler)
     compiled = searched_space(space, searcher)
     samples = arguments.sample_count(num_samples)
-    searcher_for = _searcher(
+    searcher_for = choices.searcher_of(
         searcher, compiled, samples, points_to_evaluate, objectives=objectives, duplicates=duplicates
     )
-    count = _replicates(replicates, compiled, chosen_scheduler)
+    count = choices.replicate_count(replicates, compiled, chosen_scheduler)
     if count > 1:
         searcher_for = replicated(searcher_for, count)
-    window = _window(deterministic, chosen_scheduler)
+    window = choices.window_of(deterministic, chosen_scheduler)
     if window is not None:
         searcher_for = in_step(searcher_for, window)
-    chosen_executor = _executor(executor, cpus, gpus)
+    chosen_executor = choices.executor_on(executor, cpus, gpus)
     limits = Limits(
         max_failures=arguments.whole_number("max_failures", max_failures, at_least=-1),
-        max_concurrent=_most_at_once(max_concurrent_trials, searcher, chosen_executor),
+        max_concurrent=choices.most_at_once(max_concurrent_trials, searcher, chosen_executor),
         time_budget=arguments.seconds("time_budget_s", time_budget_s),
         trial_time=arguments.seconds("trial_time_limit_s", trial_time_limit_s),
         report_timeout=arguments.seconds("report_timeout_s", report_timeout_s),
         grace=arguments.number("grace_s", grace_s, at_least=0),
         fail_fast=arguments.one_of("fail_fast", fail_fast, (True, False, "auto")),
         nan_fails=arguments.one_of("nan", nan, ("worst", "fail")) == "fail",
-        holds=_holds(pause, chosen_executor),
+        holds=choices.holds_paused(pause, chosen_executor),
         num_to_keep=None if num_to_keep is None else arguments.whole_number("num_to_keep", num_to_keep, at_least=1),
         checkpoint_bytes=arguments.byte_count("max_checkpoint_bytes", max_checkpoint_bytes),
     )
     score = arguments.checkpoint_score(checkpoint_score_attr, checkpoint_score_order)
-    request, request_of = _request(bound, resources, compiled, is_bounded=limits.max_concurrent is not None)
+    request, request_of = choices.request_of(bound, resources, compiled, is_bounded=limits.max_concurrent is not None)
     new_seed = int.from_bytes(os.urandom(4), "little") if seed is None else arguments.seed(seed)
     # A first config is made and asked for its resources now, before anything is written: most mistakes show at once.
     trial_maker, _ = searcher_for(new_seed)
-    sources = _sources(warm_from, trial_maker)
+    sources = choices.sources_of(warm_from, trial_maker)
     if request_of is not None and isinstance(trial_maker, VariantGenerator):
         request_of(trial_maker.variants.config(0))
-    word, retries = _resume_words(resume)
+    word, retries = choices.resume_words(resume)
     place = place_for(name, arguments.storage(storage_path), word, name_of(bound.trainable))
     plan = Plan(
         folder=place.folder,
@@ -308,219 +298,3 @@ def renamed(ray_names: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str,
             raise ConfigError(f"{key}= is another name for {ours}=; give one of them.")
         renamed_arguments[ours] = value
     return renamed_arguments
-
-
-def _objectives(
-    metric: str | Sequence[str] | None, mode: str | Sequence[str] | None, scheduler: Scheduler
-) -> tuple[Objective, ...]:
-    if metric is None or isinstance(metric, str):
-        if mode is not None and not isinstance(mode, str):
-            if metric is None:
-                raise ConfigError(f"mode={mode!r} without metrics. Say which: metric=['error', 'latency'].")
-            raise ConfigError(f"metric={metric!r} is one metric and mode={mode!r} is several. Give one of each.")
-        several: tuple[Objective, ...] | None = getattr(scheduler, "objectives", None)
-        if metric is None and several:
-            return several
-        only = _objective(metric, mode, scheduler)
-        return () if only is None else (only,)
-    if not isinstance(metric, Sequence) or not metric:
-        raise ConfigError(f"metric={metric!r}: give the name of a reported metric, or a list of names.")
-    if mode is None:
-        raise ConfigError(f"metric={metric!r}: is lower or higher better? Add mode='min', or one for each metric.")
-    modes = [mode] * len(metric) if isinstance(mode, str) else list(mode)
-    if len(modes) != len(metric):
-        counts = f"{len(metric)} metrics and {len(modes)} modes"
-        raise ConfigError(f"{counts}: give one mode for each metric, or one for all.")
-    if len(set(map(repr, metric))) < len(metric):
-        raise ConfigError(f"metric={metric!r} names a metric twice.")
-    return tuple(Objective(*pair) for pair in zip(metric, modes, strict=True))
-
-
-def _objective(metric: str | None, mode: str | None, scheduler: Scheduler) -> Objective | None:
-    own: Objective | None = getattr(scheduler, "objective", None)
-    if metric is None:
-        if mode is not None and own is None:
-            raise ConfigError(f"mode={mode!r} without a metric. Say which: metric='accuracy'.")
-        if own is None and _lacks_objective(scheduler):
-            raise ConfigError(
-                f"{type(scheduler).__name__} has nothing to rank trials by. Add metric= and mode= to the run."
-            )
-        return own
-    if mode is None:
-        if own is not None and own.metric == metric:
-            return own
-        raise ConfigError(f"metric={metric!r}: is lower or higher better? Add mode='min' or mode='max'.")
-    return Objective(metric, mode)
-
-
-def _lacks_objective(scheduler: Scheduler) -> bool:
-    """Whether it ranks or watches by what the run optimises, having nothing of its own to go by."""
-    takes_one = any(hasattr(scheduler, name) for name in ("objective", "objectives"))
-    return takes_one and not any(getattr(scheduler, name, None) for name in ("objective", "objectives", "metric"))
-
-
-def _replicates(replicates: int, space: Space, scheduler: Scheduler) -> int:
-    count = arguments.whole_number("replicates", replicates, at_least=1)
-    if count == 1 and isinstance(scheduler, RacingScheduler):
-        raise ConfigError("RacingScheduler: there is nothing to race over. Add replicates=5, say, to the run.")
-    if count > 1 and KEY in space.root.children:
-        raise ConfigError(
-            f"the space has a parameter {KEY!r}. With replicates={count} that is where a trial finds the index of its "
-            "replicate; give the parameter another name."
-        )
-    return count
-
-
-def _scheduler(scheduler: Scheduler | str | None) -> Scheduler:
-    match scheduler:
-        case None:
-            return FIFOScheduler()
-        case str():
-            return scheduler_named(scheduler)
-        case Scheduler():
-            return scheduler
-    raise ConfigError(f"scheduler={scheduler!r}: give a tune.Scheduler such as tune.ASHAScheduler(), or its name.")
-
-
-def _window(deterministic: bool | int, scheduler: Scheduler) -> int | None:
-    """Return how far back a suggestion's newest outcome lies; None: it is whatever is known."""
-    if deterministic is False:
-        return None
-    window = WINDOW if deterministic is True else arguments.whole_number("deterministic", deterministic, at_least=1)
-    who = type(scheduler).__name__
-    if scheduler.compares_trials:
-        raise ConfigError(
-            f"deterministic={deterministic!r}: {who} goes by other trials or by who comes first, so which trials it "
-            "stops depends on the number of workers. Use FIFOScheduler, ThresholdRule or PatienceRule, or a scheduler "
-            "of your own that looks at nothing but its trial and says so: compares_trials = False."
-        )
-    if scheduler.time_attr == "time_total_s":
-        raise ConfigError(f"deterministic={deterministic!r}: {who} goes by the clock. Give it another time_attr=.")
-    return window
-
-
-def _searcher(
-    searcher: Searcher | SearcherSettings | str | None,
-    space: Space,
-    num_samples: int,
-    points: Sequence[Mapping[str, Any]] | None,
-    *,
-    objectives: Sequence[Objective] | None = None,
-    duplicates: str = "skip",
-) -> Callable[[int], tuple[Searcher, int | None]]:
-    if isinstance(points, Mapping | str):
-        raise ConfigError(f"points_to_evaluate={points!r}: give a list of dicts, each a part of a config.")
-    if searcher is None:
-        chosen = AutoSearcher if objectives and _can_be_learned(space) else BasicVariantGenerator
-        searcher = chosen(points_to_evaluate=points, duplicates=duplicates)
-    elif isinstance(searcher, str):
-        searcher = searcher_named(searcher, points, duplicates)
-    elif points is not None or duplicates != "skip":
-        word = "duplicates=" if points is None else "points_to_evaluate="
-        raise ConfigError(f"{word} goes to the searcher when you choose one yourself.")
-    if isinstance(searcher, SearcherSettings):
-        settings = searcher
-        if objectives is not None:
-            settings.check(objectives[0] if objectives else None)
-
-        def bound_to(seed: int) -> tuple[Searcher, int | None]:
-            bound = settings.bound_to(space, num_samples, seed)
-            return bound, settings.trials_wanted(bound, num_samples)
-
-        return bound_to
-    if not isinstance(searcher, Searcher):
-        raise ConfigError(f"searcher={searcher!r}: give a tune.Searcher such as tune.BOHBSearcher(), or its name.")
-    own = unused(searcher)
-    return lambda seed: (own, None if num_samples < 0 else num_samples)
-
-
-def _can_be_learned(space: Space) -> bool:
-    """Whether there is a config to choose: more than constants, and no grid, which is gone through."""
-    return space.root.points == 1 and Encoding(space).width > 0
-
-
-def _sources(warm_from: Any, searcher: Searcher) -> list[Any]:
-    sources = as_sources(warm_from)
-    if sources and searcher.ignores_earlier_trials:
-        raise ConfigError(
-            f"warm_from= is for a searcher that learns, and {type(searcher).__name__} does not use it. "
-            "Give searcher='auto', say."
-        )
-    return sources
-
-
-def _request(
-    bound: Bound, resources: Resources | None, space: Space, *, is_bounded: bool
-) -> tuple[dict[str, float], Callable[[dict[str, Any]], dict[str, float]] | None]:
-    """Return what each trial asks for, and a function of a journaled config where that differs from trial to trial."""
-    chosen = resources if resources is not None else bound.resources
-    if chosen is None:
-        chosen = getattr(bound.trainable, "default_resource_request", None)
-
-    def checked(asked: Request) -> dict[str, float]:
-        request = checked_request(asked)
-        if not request and not is_bounded:
-            raise ConfigError(
-                f"resources={asked!r} asks for nothing, so that all trials would start at once. "
-                "Add max_concurrent_trials=, or ask for a part of a CPU."
-            )
-        return request
-
-    if chosen is None:
-        return {"cpu": 1.0}, None
-    if is_request(chosen):
-        return checked(chosen), None
-    if not callable(chosen):
-        raise ConfigError(
-            f"resources={chosen!r}: give a dict such as {{'cpu': 2, 'gpu': 0.5}}, a list of them, or a function."
-        )
-    function = chosen
-
-    def request_of(journaled: dict[str, Any]) -> dict[str, float]:
-        config = space.resolve(journaled)
-        try:
-            asked = function(config)
-        except Exception as error:
-            raise ConfigError(f"resources= failed for {config}: {type(error).__name__}: {error}") from error
-        if not is_request(asked):
-            raise ConfigError(
-                f"resources= returned {asked!r} for {config}; it must return a dict such as "
-                "{'cpu': 2}, or a list of such dicts."
-            )
-        return checked(asked)
-
-    return {"cpu": 1.0}, request_of
-
-
-def _most_at_once(asked: int | None, searcher: object, executor: Executor) -> int | None:
-    """Return how many trials may run at once, whatever the resources allow; None is no bound."""
-    bounds = [executor.most_at_once, getattr(searcher, "max_concurrent", None) or None]
-    if asked is not None:
-        bounds.append(arguments.whole_number("max_concurrent_trials", asked, at_least=1))
-    return min((bound for bound in bounds if bound is not None), default=None)
-
-
-def _executor(executor: Executor | str | None, cpus: float | None, gpus: int | Sequence[str] | None) -> Executor:
-    if cpus is not None:
-        cpus = arguments.number("cpus", cpus, above=0)
-    if isinstance(gpus, str) or (gpus is not None and not isinstance(gpus, Sequence)):
-        gpus = arguments.whole_number("gpus", gpus, at_least=0, none=", or the GPUs' names as a list")
-    return executor_of(executor, cpus, gpus)
-
-
-def _holds(pause: str, executor: Executor) -> bool:
-    holds: bool = arguments.one_of("pause", pause, ("end", "hold")) == "hold"
-    if holds and not executor.can_hold:
-        raise ConfigError(
-            f"pause='hold' keeps the processes of paused trials, and {type(executor).__name__} cannot: its trials have "
-            "none of their own that could stand still. Leave it out, or use executor='local'."
-        )
-    return holds
-
-
-def _resume_words(resume: bool | str) -> tuple[str, bool]:
-    """Return TRUE, FALSE or AUTO, and whether failed trials are to be tried again ("AUTO+ERRORED")."""
-    word, _, more = str(resume).upper().partition("+")
-    if not isinstance(resume, bool | str) or word not in ("TRUE", "FALSE", "AUTO") or more not in ("", "ERRORED"):
-        raise ConfigError(f"resume={resume!r}: give False, True or 'auto'; with retry_failed=True for failed trials.")
-    return word, bool(more)

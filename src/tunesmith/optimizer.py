@@ -13,9 +13,8 @@ from typing import Any, Self, overload
 
 from msgspec.structs import replace
 
-from . import __version__, arguments
+from . import __version__, arguments, choices
 from .analysis.results import Results
-from .api import _objectives, _resume_words, _scheduler, _searcher, _sources, _window
 from .asking import AskedSession, failure_of
 from .core.engine import Core, Limits, fold
 from .core.events import Event, ExperimentCreated, Node, SessionOpened
@@ -106,22 +105,22 @@ class Optimizer:
         warm_from: Any = None,
     ) -> None:
         self._space = searched_space(space, searcher)
-        chosen = unused(_scheduler(scheduler))
-        self._objectives = _objectives(VALUE if metric is None else metric, mode, chosen)
+        chosen = unused(choices.scheduler_of(scheduler))
+        self._objectives = choices.objectives_of(VALUE if metric is None else metric, mode, chosen)
         samples = arguments.sample_count(num_samples)
-        searcher_for = _searcher(
+        searcher_for = choices.searcher_of(
             DEFAULT_SEARCHER if searcher is None else searcher,
             self._space,
             samples,
             points_to_evaluate,
             objectives=self._objectives,
         )
-        window = _window(deterministic, chosen)
+        window = choices.window_of(deterministic, chosen)
         if window is not None:
             searcher_for = in_step(searcher_for, window)
         new_seed = int.from_bytes(os.urandom(4), "little") if seed is None else arguments.seed(seed)
-        sources = _sources(warm_from, searcher_for(new_seed)[0])
-        word, retries = _resume_words(resume)
+        sources = choices.sources_of(warm_from, searcher_for(new_seed)[0])
+        word, retries = choices.resume_words(resume)
         place = None if name is None and storage_path is None else _place(name, storage_path, word)
         self.folder: Path | None = None if place is None else place.folder
         """Where it is kept; None: in memory only."""

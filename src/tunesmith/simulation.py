@@ -12,11 +12,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from . import arguments
+from . import arguments, choices
 from .analysis.curves import CurveTable
 from .analysis.results import Results
 from .analysis.simulations import Improvement, Simulation, all_trials
-from .api import _objectives, _scheduler, _searcher, _sources, _window, load
+from .api import load
 from .core.bundles import Request, checked_request
 from .core.commands import Command, Discard, Halt, Kill, Proceed, Start, Suggest
 from .core.engine import Core, Limits, Step
@@ -99,7 +99,7 @@ def simulate(
         ConfigError, SpaceError, ResourceError: An argument makes no sense.
         TrialsFailed: The function failed in every trial; the message holds the first traceback.
     """
-    chosen_scheduler = unused(_scheduler(scheduler))
+    chosen_scheduler = unused(choices.scheduler_of(scheduler))
     seed = arguments.seed(seed)
     workers = arguments.whole_number("workers", workers, at_least=1)
     most_steps = None if max_t is None else arguments.whole_number("max_t", max_t, at_least=1)
@@ -118,19 +118,19 @@ def simulate(
     else:
         compiled = searched_space(space, searcher)
         count = 1 if num_samples is None else arguments.sample_count(num_samples)
-        objectives = _objectives(metric, mode, chosen_scheduler)
-        searcher_for = _searcher(
+        objectives = choices.objectives_of(metric, mode, chosen_scheduler)
+        searcher_for = choices.searcher_of(
             "random" if searcher is None else searcher, compiled, count, None, objectives=objectives
         )
-        window = _window(deterministic, chosen_scheduler)
+        window = choices.window_of(deterministic, chosen_scheduler)
         chosen_searcher, wanted = (searcher_for if window is None else in_step(searcher_for, window))(seed)
-        sources = _sources(warm_from, chosen_searcher)
+        sources = choices.sources_of(warm_from, chosen_searcher)
         earlier = list(earlier_trials(sources, compiled, objectives, known=()))
         named = metric if isinstance(metric, str) else None
         trials = FollowedTrials(curves, compiled.resolve, metric=named, most_steps=most_steps)
     session = _Session(
         trials=trials,
-        objectives=_objectives(metric, mode, chosen_scheduler),
+        objectives=choices.objectives_of(metric, mode, chosen_scheduler),
         searcher=chosen_searcher,
         scheduler=chosen_scheduler,
         stopper=unused(as_stopper(stop)),
