@@ -209,7 +209,7 @@ TRAINABLES = [
     (NoStep, {}, "NoStep defines no step(). Define it: it returns metrics."),
     (tune.Trainable, {}, "Trainable defines no step()."),
     (BothNames, {}, "BothNames defines both step() and _train(), two names of one method. Keep step()."),
-    (Foreign, {}, "the class Foreign is no trainable. Derive it from tune.Trainable."),
+    (Foreign, {}, "the class Foreign is no trainable. Derive it from tune.Trainable, or"),
     (Steps, {"checkpoint_freq": 1}, "checkpoints are asked for, but Steps defines no save_checkpoint()."),
     (Steps, {"checkpoint_at_end": True}, "checkpoints are asked for, but Steps defines no save_checkpoint()."),
     (asynchronous, {}, "asynchronous is async. Wrap it: lambda config: asyncio.run(asynchronous(config))."),

@@ -25,7 +25,7 @@ NAMES = """
     PatienceRule
     MultiObjectiveASHA
     RacingScheduler
-    Bundles PlacementGroupFactory TorchTrainable
+    Bundles PlacementGroupFactory RayTrainable TorchTrainable
     DaskExecutor RayExecutor SlurmExecutor
     Command CommandFailed MetricsUnreadable
     TPESearcher

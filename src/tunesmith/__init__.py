@@ -28,6 +28,7 @@ _HOMES: dict[str, tuple[str, ...]] = {
     "optimizer": ("Optimizer",),
     "trainables": ("register_trainable", "with_parameters", "with_resources"),
     "worker.trainable": ("Trainable",),
+    "worker.foreign": ("RayTrainable",),
     "worker.session": ("get_checkpoint", "get_context", "report"),
     "worker.checkpoint": ("Checkpoint",),
     "space.composites": ("permutation", "simplex", "subset"),

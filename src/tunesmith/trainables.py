@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
 import sys
@@ -12,6 +13,7 @@ from typing import Any
 
 from .core.bundles import Request, is_request
 from .errors import ConfigError
+from .worker.foreign import RayTrainable, algorithm_named, has_contract, has_rllib, is_algorithm_config
 from .worker.functions import reporter_position
 from .worker.trainable import Trainable, check_class
 
@@ -79,15 +81,11 @@ def resolved(trainable: Any) -> Bound:
     if isinstance(trainable, Bound):
         return trainable
     if isinstance(trainable, str):
-        if trainable in _REGISTERED:
-            return resolved(_REGISTERED[trainable])
-        if ":" in trainable:
-            return resolved(imported(trainable))
-        known = ", ".join(sorted(_REGISTERED)) or "none so far"
-        raise ConfigError(
-            f"there is no trainable {trainable!r}. Registered names: {known}. "
-            "Write 'module:function', or call register_trainable(name, trainable) first."
-        )
+        return resolved(_named(trainable))
+    if isinstance(trainable, RayTrainable):
+        return Bound(trainable.as_class())
+    if is_algorithm_config(trainable) or _is_foreign(trainable):
+        return Bound(RayTrainable(trainable).as_class())
     if isinstance(trainable, Mapping):
         raise ConfigError("the trainable is a dict; run(trainable, space=...) takes the function or class first.")
     if not callable(trainable):
@@ -96,8 +94,34 @@ def resolved(trainable: Any) -> Bound:
             "from tune.Trainable, a registered name or 'module:function'."
         )
     if isinstance(trainable, type) and not issubclass(trainable, Trainable):
-        raise ConfigError(f"the class {trainable.__name__} is no trainable. Derive it from tune.Trainable.")
+        raise ConfigError(
+            f"the class {trainable.__name__} is no trainable. Derive it from tune.Trainable, or give it Ray's "
+            "contract: train(), save(folder) and restore(path)."
+        )
     return Bound(trainable)
+
+
+def _is_foreign(trainable: Any) -> bool:
+    is_class = isinstance(trainable, type) and not issubclass(trainable, Trainable)
+    return is_class and has_contract(trainable)
+
+
+def _named(name: str) -> Any:
+    """Return what a name stands for: something registered, imported, or an algorithm of RLlib."""
+    if name in _REGISTERED:
+        return _REGISTERED[name]
+    if ":" in name:
+        return imported(name)
+    known = ", ".join(sorted(_REGISTERED)) or "none so far"
+    if name.isidentifier() and has_rllib():
+        with contextlib.suppress(ConfigError):
+            return algorithm_named(name)
+        known += ", and RLlib's algorithms"
+    raise ConfigError(
+        f"there is no trainable {name!r}. Registered names: {known}. "
+        "Write 'module:function', or call register_trainable(name, trainable) first. "
+        "(For RLlib's algorithms, such as 'PPO': pip install 'tunesmith[rllib]')"
+    )
 
 
 def check_trainable(bound: Bound, *, saves: bool = False) -> None:
