@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -79,6 +81,7 @@ def drive(plan: Plan) -> None:
     if plan.objective is not None:
         experiment.objectives = (plan.objective, *plan.more_objectives)
     journal = None if plan.is_new else Journal.open(plan.folder)
+    began = time.monotonic()
     try:
         past = [] if journal is None else _past(plan.folder)
         seed = next((event.seed for event in past if isinstance(event, ExperimentCreated)), plan.seed)
@@ -88,6 +91,8 @@ def drive(plan: Plan) -> None:
         _check_replicates(plan, past)
         earlier = _earlier(plan, past)
         fold(past, experiment, (searcher, plan.scheduler, plan.stopper))
+        if experiment.live or experiment.leaving:
+            _outlive(past, began)
         loop: Loop | None = None
 
         def deliver(events: list[Event]) -> None:
@@ -143,6 +148,24 @@ def drive(plan: Plan) -> None:
             journal.close()
 
 
+def _outlive(past: Sequence[Event], since: float) -> None:
+    """Wait until attempts have ended that earlier sessions ran on other machines.
+
+    Who drove them is gone, for we have its place in the journal since `since`. Yet a machine that the news has not
+    reached runs its trials until its lease ends.
+    """
+    lease = max((event.lease for event in past if isinstance(event, SessionOpened)), default=0.0)
+    patience = since + lease - time.monotonic()
+    if patience > 0:
+        print(
+            f"tunesmith: waiting {math.ceil(patience)} s before trials start: some that the session before this one "
+            "ran on other machines may not have ended yet",
+            file=sys.stderr,
+            flush=True,
+        )
+        time.sleep(patience)
+
+
 def _opened(
     plan: Plan,
     session: int,
@@ -170,6 +193,7 @@ def _opened(
         more_objectives=tuple((each.metric, each.mode) for each in plan.more_objectives),
         replicates=plan.replicates,
         space=description(plan.space),
+        lease=plan.executor.lease,
     )
 
 

@@ -127,6 +127,8 @@ class SessionOpened(Event, frozen=True):
     """How many trials each config has; the index stands in it, as `replicate`."""
     space: dict[str, Any] = msgspec.field(default_factory=dict)
     """What is searched, as `space/edits.py` describes it, to be compared with what a later session searches."""
+    lease: float = 0.0
+    """Seconds for which its attempts may go on elsewhere once this session's controller is gone."""
 
 
 class SpaceChanged(Event, frozen=True):

@@ -20,7 +20,7 @@ from ..errors import ConfigError
 from ..remote import RemoteFolder
 from ..worker.protocol import Assignment, End, Ended, Go, Message, Report
 from ..worker.system import THREAD_VARIABLES
-from ..worker.wire import Alive, Leaving, Payload, Ping, Ready, Setup, Started, Stop
+from ..worker.wire import Alive, Leaving, Payload, Ready, Setup, Started, Stop
 from .base import Executor, Job, assignment_of
 from .connection import AgentLine, Incoming
 from .gangs import Gang
@@ -28,8 +28,12 @@ from .payload import packed
 from .preload import modules_to_preload
 
 BEAT = 1.0
+GREETED_WHILE = 1.5
+"""Seconds: agents that have been silent for longer are not greeted. So an agent's lease ends a known time after it was
+last heard, and that is before its trials are run elsewhere."""
 DRIVER_TIMEOUT = 15.0
-"""Shorter than the driver's patience with an agent: one that is cut off has ended its trials before others run them."""
+LEASE = DRIVER_TIMEOUT + 2.5
+"""By then the kernel has killed what has not ended by itself (`worker.lease`)."""
 
 
 class AgentExecutor(Executor):
@@ -41,8 +45,12 @@ class AgentExecutor(Executor):
 
     can_hold = True
     runs_beside = True
+    driver_timeout = DRIVER_TIMEOUT
+    """So many seconds after it was last greeted an agent ends its trials."""
+    lease = LEASE
     agent_timeout = 20.0
-    """An agent that is ready and silent for so many seconds is taken for lost."""
+    """An agent that is ready and silent for so many seconds is taken for lost. More than `GREETED_WHILE + LEASE`: one
+    that was cut off has ended its trials by then."""
 
     def __init__(self, *, start_method: str = "auto") -> None:
         if start_method not in ("auto", "fork", "exec"):
@@ -54,6 +62,8 @@ class AgentExecutor(Executor):
         self._payload: tuple[Payload, list[Any]] | None = None
         self._lines: dict[int, AgentLine] = {}
         """By the descriptors of their sockets, those that are connected."""
+        self._doubted: dict[AgentLine, str] = {}
+        """Agents that seem to be gone, and why: what they ran may not have ended yet."""
         self._live: dict[tuple[int, int], AgentLine] = {}
         self._gangs: dict[tuple[int, int], Gang] = {}
         """The live attempts that hold resources under several agents."""
@@ -162,6 +172,7 @@ class AgentExecutor(Executor):
                 os.close(descriptor)
         self._wake_in = self._wake_out = -1
         self._lines.clear()
+        self._doubted.clear()
         self._live.clear()
         self._gangs.clear()
 
@@ -173,7 +184,6 @@ class AgentExecutor(Executor):
         at: float,
         *,
         by_main_thread: bool,
-        driver_timeout: float = DRIVER_TIMEOUT,
         hide_gpus: bool = False,
     ) -> None:
         """Get ready for `_introduce`: experiment time goes on from `at` seconds.
@@ -182,7 +192,6 @@ class AgentExecutor(Executor):
             job: What all attempts share.
             at: Experiment time now.
             by_main_thread: Whether the main thread of its parent starts an agent.
-            driver_timeout: After so many seconds of the driver's silence an agent ends its trials.
             hide_gpus: Whether a trial without a GPU must be kept from seeing an agent's.
 
         Raises:
@@ -197,7 +206,7 @@ class AgentExecutor(Executor):
             reuse=job.reuse_workers,
             threads={name: os.environ[name] for name in THREAD_VARIABLES if name in os.environ},
             hide_gpus=hide_gpus,
-            driver_timeout=driver_timeout,
+            driver_timeout=self.driver_timeout,
             by_main_thread=by_main_thread,
         )
         self._wake_in, self._wake_out = os.pipe()
@@ -231,9 +240,26 @@ class AgentExecutor(Executor):
             self._poller.unregister(descriptor)
             line.watched_for = 0
 
+    def _doubt(self, line: AgentLine, reason: str) -> bool:
+        """Take it that an agent is gone as soon as it is certain that what it ran has ended; return whether it is now.
+
+        Engines err, and networks break: before that nothing of it is run elsewhere.
+        """
+        if line.socket is None or self._has_certainly_ended(line):
+            self._lose(line, reason)
+            return True
+        if line not in self._doubted:
+            self._doubted[line] = reason
+            line.dismiss()
+        return False
+
+    def _has_certainly_ended(self, line: AgentLine) -> bool:
+        return monotonic() >= max(line.heard_at, line.greeted_at) + self.lease
+
     def _lose(self, line: AgentLine, reason: str) -> None:
         """End what an agent can no longer end."""
         self._ignore(line)
+        reason = self._doubted.pop(line, "") or reason
         reason = self._on_lost(line, reason)
         for trial, attempt in sorted(line.live):
             self._end(trial, attempt, "lost", Failure("lost", reason))
@@ -283,8 +309,13 @@ class AgentExecutor(Executor):
             line.outbox.flush()
             self._watch(line)
         if mask & ~select.POLLOUT:
+            try:
+                messages = line.receive()
+            except OSError as error:
+                self._ignore(line)
+                self._doubt(line, f"the connection to the agent broke: {error}" if self.lease else "")
+                return
             line.heard_at = monotonic()
-            messages = line.receive()
             if messages is None:
                 self._lose(line, "")
             else:
@@ -292,12 +323,20 @@ class AgentExecutor(Executor):
 
     def _beat(self, now: float) -> None:
         """Say to all agents that we live, and see whether they do."""
+        for line, reason in list(self._doubted.items()):
+            if self._has_certainly_ended(line):
+                self._lose(line, reason)
         for line in list(self._lines.values()):
-            if line.is_ready and now - line.heard_at > self.agent_timeout:
+            silence = now - line.heard_at
+            if line.is_ready and silence > self.agent_timeout:
                 self._lose(line, f"the agent process was silent for {self.agent_timeout:g} s")
-            else:
-                self._send(line, Ping())
+            elif not line.is_over and (silence <= GREETED_WHILE or not line.is_ready):
+                self._greet(line, now)
         self._on_beat()
+
+    def _greet(self, line: AgentLine, now: float) -> None:
+        line.greet(now)
+        self._watch(line)
 
     def _send(self, line: AgentLine, message: Message) -> None:
         line.send(message)
@@ -305,12 +344,11 @@ class AgentExecutor(Executor):
 
     def _watch(self, line: AgentLine) -> None:
         """Have `_sleep` end when a line takes what it could not yet, if there is anything."""
-        if line.outbox is None:
+        if line.socket is None or line.outbox is None or self._lines.get(line.socket.fileno()) is not line:
             return
         wanted = select.POLLIN | (select.POLLOUT if line.outbox.size else 0)
         if wanted != line.watched_for:
             line.watched_for = wanted
-            assert line.socket is not None
             self._poller.register(line.socket, wanted)
 
     def _take(self, line: AgentLine, messages: list[Incoming]) -> None:
@@ -344,13 +382,14 @@ class AgentExecutor(Executor):
                 case Ready():
                     line.is_ready = True
                     self.method = message.method
+                    self._greet(line, line.heard_at)
                 case Leaving(reason):
                     line.leaves = reason
                     for trial, attempt in sorted(live | line.held):
                         self._send(self._live[trial, attempt], End(trial, attempt, save=True))
                     self._on_leaving(line)
                 case Alive():
-                    pass
+                    line.heard = message.at
 
     def _take_end(self, line: AgentLine, message: Ended) -> None:
         outcome, failure = message.outcome, None

@@ -85,6 +85,9 @@ class Executor(ABC):
     """Whether attempts run beside this thread, in real time, and `wake` ends a `wait`: then what takes long (a
     searcher's suggestion) may be computed in another thread meanwhile."""
 
+    lease: float = 0.0
+    """Seconds for which an attempt may outlive a driver that is gone: it runs where the kernel does not end both."""
+
     @abstractmethod
     def open(self, job: Job, *, at: float, deliver: Callable[[list[Event]], None]) -> Sequence[Node]:
         """Start the engine; return its nodes. Experiment time goes on from `at` seconds.
@@ -122,6 +125,14 @@ class Executor(ABC):
 
     def wake(self) -> None:  # noqa: B027  only executors that block need it
         """Make a `wait` that is under way return soon. Safe from a signal handler and from other threads."""
+
+    @property
+    def announces(self) -> bool:
+        """Whether nodes may come for trials that wait, so that `announce` is of use."""
+        return False
+
+    def announce(self, requests: Sequence[Mapping[str, float]]) -> None:  # noqa: B027  only where nodes may come
+        """Learn what those trials ask for that wait for room, from time to time."""
 
     @abstractmethod
     def close(self) -> None:

@@ -15,7 +15,7 @@ import msgspec
 
 from ..worker import system
 from ..worker.protocol import Ended, Message, Report
-from ..worker.wire import Alive, Bytes, FrameReader, Leaving, Outbox, Ready, Started, frame, header
+from ..worker.wire import Alive, Bytes, FrameReader, Leaving, Outbox, Ping, Ready, Started, frame, header
 
 Incoming = Report | Ended | Started | Alive | Ready | Leaving
 _LAST_WORDS = 2000
@@ -36,6 +36,12 @@ class AgentLine:
         self.held: set[tuple[int, int]] = set()
         """Attempts that run under another agent, and for which this one holds resources."""
         self.heard_at = monotonic()
+        self.heard = float("-inf")
+        """What its clock showed when it sent the newest `Alive` that has come."""
+        self.greeted_at = float("-inf")
+        """When it was last told that it is not taken for lost."""
+        self.is_over = False
+        """Whether all that is expected of it is its end."""
         self.watched_for = 0
         """The events of its socket that a poller waits for."""
         self._waiting: list[Bytes] = []
@@ -77,15 +83,29 @@ class AgentLine:
         else:
             self.outbox.put(data)
 
+    def greet(self, now: float) -> None:
+        """Tell the agent that it is not taken for lost."""
+        self.greeted_at = now
+        self.send(Ping(now, self.heard))
+
+    def dismiss(self) -> None:
+        """Tell the agent to end everything, and say nothing more to it; its end is still to come."""
+        self.is_over = True
+        if self.socket is not None:
+            with contextlib.suppress(OSError):
+                self.socket.shutdown(socket.SHUT_WR)
+
     def receive(self) -> list[Incoming] | None:
-        """Return the messages that one read brings; None when the agent is gone."""
+        """Return the messages that one read brings; None when the agent has ended.
+
+        Raises:
+            OSError: The connection has broken. Nobody knows what has become of the agent.
+        """
         assert self._reader is not None, "there is nothing to read before a line is connected"
         try:
             frames = self._reader.read()
         except BlockingIOError:
             return []
-        except ConnectionError:
-            return None
         if frames is None:
             return None
         data, bounds = frames

@@ -38,6 +38,7 @@ class LocalExecutor(AgentExecutor):
     """
 
     agent_timeout = AGENT_TIMEOUT
+    lease = 0.0
 
     def __init__(
         self,
@@ -52,7 +53,7 @@ class LocalExecutor(AgentExecutor):
         self._cpus = cpus
         self._gpus = gpus
         self._resources = dict(resources or {})
-        self._driver_timeout = driver_timeout
+        self.driver_timeout = driver_timeout
         self._name = socket.gethostname() or "localhost"
         self._environment: dict[str, str] = {}
         self._agent: LocalAgent | None = None
@@ -71,7 +72,6 @@ class LocalExecutor(AgentExecutor):
             job,
             at,
             by_main_thread=threading.current_thread() is threading.main_thread(),
-            driver_timeout=self._driver_timeout,
             hide_gpus=bool(visible),
         )
         self._launch_agent()

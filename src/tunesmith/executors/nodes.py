@@ -125,13 +125,14 @@ class NodeExecutor(AgentExecutor):
         self._introduce(line)
 
     def _give_up(self, handle: Any, reason: str) -> None:
-        """Take it that the agent behind a handle is gone, or will not come."""
-        for name, member in list(self._members.items()):
-            if member.handle is handle:
+        """Take it that the agent behind a handle is gone, or will not come, as soon as that is certain."""
+        for member in list(self._members.values()):
+            if member.handle is handle and not member.line.is_over:
                 self._say(f"node {member.node.name} is gone: {reason}")
-                self._lose(member.line, reason)
-                if name in self._members:
-                    self._part_with(name)
+                member.line.leaves = member.line.leaves or reason
+                if not self._doubt(member.line, reason):
+                    self._make_up()
+                    self._tell_nodes()
 
     @property
     def _handles(self) -> list[Any]:

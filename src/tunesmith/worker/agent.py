@@ -22,6 +22,7 @@ from types import FrameType
 import msgspec
 
 from . import process, system
+from .lease import Lease
 from .output import NAMES, Output
 from .process import shape_of, shape_variables
 from .protocol import Assignment, End, Ended, Go, Message
@@ -60,9 +61,15 @@ _READ, _WRITE = selectors.EVENT_READ, selectors.EVENT_WRITE
 
 
 class Agent:
-    """The loop."""
+    """The loop.
 
-    def __init__(self, sock: socket.socket, driver: int, *, is_guest: bool = False) -> None:
+    Args:
+        sock: To the driver.
+        driver: The process that it must not outlive.
+        lease: What a driver on another machine has granted it; None: the driver is on this machine.
+    """
+
+    def __init__(self, sock: socket.socket, driver: int, *, lease: Lease | None = None) -> None:
         sock.setblocking(False)
         self._driver = driver
         self._socket = sock
@@ -78,12 +85,15 @@ class Agent:
         self._deadlines: set[Worker] = set()
         self._is_paused = self._is_writing = False
         self._is_over = False
-        self._is_guest = is_guest
+        self._is_guest = lease is not None
         """Whether it runs where others may tell it to leave: by SIGTERM, SIGUSR1 or SIGUSR2, as batch systems do."""
         self._leaves_by = 0
         """The signal that told it so."""
         self._memory = system.OutOfMemoryWatch()
         self._host = socket.gethostname()
+        self._lease = Lease(system.steady_clock(counts_sleep=False), counts_sleep=False) if lease is None else lease
+        self._deferred: list[tuple[Assignment, Bytes]] = []
+        """What came while the lease was over: the driver may have given it to others meanwhile."""
         self._heard_at = time.monotonic()
         self._beat_at = self._heard_at + BEAT
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -151,7 +161,7 @@ class Agent:
             frames = self._reader.read()
         except BlockingIOError:
             return
-        except ConnectionError:
+        except OSError:  # also what a network that is down for long ends in
             frames = None
         if frames is None:
             self._is_over = True
@@ -166,6 +176,8 @@ class Agent:
             self._job[1].append(framed[4:])
             return
         match _decoder.decode(framed[4:]):
+            case Assignment() as assignment if self._lease.is_over:
+                self._deferred.append((assignment, framed))
             case Assignment() as assignment:
                 self._launch(assignment, framed)
             case Go() | End() as verdict:
@@ -179,11 +191,16 @@ class Agent:
             case Payload() as payload:
                 self._job = (framed[4:], [])
                 self._buffers_to_come = sum(payload.buffers)
-            case Ping():
-                pass
+            case Ping(at, heard):
+                self._lease.renew(at, heard)
+                if not self._lease.is_over:
+                    deferred, self._deferred = self._deferred, []
+                    for each in deferred:
+                        self._launch(*each)
 
     def _set_up(self, setup: Setup) -> None:
         self._setup = setup
+        self._lease.set_length(setup.driver_timeout)
         self._forks = setup.start_method != "exec" and hasattr(os, "fork")
         if self._forks:
             # In the middle of a long import nobody else looks whether the driver is still there.
@@ -197,11 +214,14 @@ class Agent:
             self._forks = setup.start_method == "fork" or (system.IS_LINUX and system.thread_count() == 1)
         gc.collect()
         gc.freeze()  # The collector would touch, and so copy, every page that workers share.
+        self._send(Alive(self._lease.now()))  # The answer comes with what is sent next, and makes the lease a new one.
         self._send(Ready("fork" if self._forks else "exec"))
+        self._heard_at = time.monotonic()
 
     # Workers.
 
     def _launch(self, assignment: Assignment, framed: Bytes) -> None:
+        self._lease.enforce()
         worker = self._idle_worker(shape_of(assignment))
         try:
             if worker is not None:
@@ -275,13 +295,18 @@ class Agent:
         pid = os.posix_spawn(command[0], command, {**os.environ, **variables}, file_actions=actions)
         its.close()
         worker = self._hire(pid, ours, outputs, assignment)
+        self._brief(worker, framed)
+        return worker
+
+    def _brief(self, worker: Worker, framed: Bytes) -> None:
+        """Tell a worker that knows nothing yet all that it needs, and its first assignment."""
+        assert self._setup is not None
         payload, buffers = self._job
         self._write(worker, frame(self._setup))
         for body in (payload, *buffers):
             worker.outbox.put(header(body))
             worker.outbox.put(body)
         self._write(worker, framed)
-        return worker
 
     def _hire(self, pid: int, sock: socket.socket, outputs: tuple[Output, Output], assignment: Assignment) -> Worker:
         sock.setblocking(False)
@@ -421,10 +446,10 @@ class Agent:
             room -= worker.move_output(room)
         if self._setup is None:
             return
-        # The driver has given up on an agent that it cannot reach, and runs the trials elsewhere: they must end here.
+        # The driver will give up on an agent that it cannot reach, and run the trials elsewhere: they must end here.
+        self._is_over |= bool(self._workers) and self._lease.is_over
         self._is_over |= now - self._heard_at > self._setup.driver_timeout
-        if not self._outbox.size:
-            self._send(Alive())
+        self._send(Alive(self._lease.now()))
 
     def _end_everything(self) -> None:
         for pid in self._workers:

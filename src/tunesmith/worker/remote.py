@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 
 from . import system
-from .agent import Agent
 from .handshake import NotAuthenticError, introduce
 
 KEY_VARIABLE = "TUNESMITH_KEY"
@@ -47,26 +46,32 @@ def serve(addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: S
 
 def main(addresses: Sequence[str], port: int, name: str, parent: int) -> None:
     """Be the agent `name` (in hex) of the driver at one of some addresses, until it or the process `parent` is gone."""
+    # Imported here: whoever only starts an agent, inside a process of an engine's, is not held up by what one needs.
+    from .agent import Agent
+    from .lease import Lease
+
     key = bytes.fromhex(os.environ.pop(KEY_VARIABLE))
     try:
-        sock = _connected(addresses, port, key, bytes.fromhex(name))
+        sock, since = connected(addresses, port, key, bytes.fromhex(name))
     except (OSError, NotAuthenticError) as error:
         where = " or ".join(f"{address}:{port}" for address in addresses)
         sys.exit(f"the driver at {where} cannot be reached from {socket.gethostname()}: {error}")
-    Agent(sock, parent, is_guest=True).run()
+    Agent(sock, parent, lease=Lease(since, counts_sleep=True)).run()
     # The interpreter's own end would take long with large libraries, and may hang in them.
     os._exit(0)
 
 
-def _connected(addresses: Sequence[str], port: int, key: bytes, name: bytes) -> socket.socket:
+def connected(addresses: Sequence[str], port: int, key: bytes, name: bytes) -> tuple[socket.socket, float]:
+    """Return the line to the driver, and a time, by `steady_clock`, at which it had not taken its end of it yet."""
     until = time.monotonic() + PATIENCE
     while True:
         for address in addresses:
             try:
                 sock = socket.create_connection((address, port), timeout=5.0)
+                since = system.steady_clock(counts_sleep=True)
                 introduce(sock, key, name)
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return sock
+                return sock, since
             except (OSError, NotAuthenticError) as failure:
                 error = failure
         if time.monotonic() > until:

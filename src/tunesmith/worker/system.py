@@ -7,6 +7,7 @@ import ctypes
 import os
 import signal
 import sys
+import time
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
@@ -16,6 +17,7 @@ _PR_SET_CHILD_SUBREAPER = 36
 _EXITING = 0x4
 """PF_EXITING among the flags of a process."""
 _FALLOC_FL_KEEP_SIZE, _FALLOC_FL_PUNCH_HOLE = 1, 2
+_TIMER_ABSTIME = 1
 _OOM_SCORE = b"800"
 """Makes a worker the OOM killer's first choice, before the driver."""
 
@@ -59,6 +61,68 @@ def die_with_parent(parent: int, by: signal.Signals) -> None:
         _c_library.prctl(_PR_SET_PDEATHSIG, int(by), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
+
+
+def steady_clock(*, counts_sleep: bool) -> float:
+    """Return seconds that never go back; with `counts_sleep` those in which the machine was suspended count too."""
+    return time.clock_gettime(_clock(counts_sleep))
+
+
+def _clock(counts_sleep: bool) -> int:
+    return time.CLOCK_BOOTTIME if counts_sleep and IS_LINUX else time.CLOCK_MONOTONIC
+
+
+class Alarm:
+    """A signal that the kernel sends this very process at a given time, also while it hangs or is stopped."""
+
+    def __init__(self, library: ctypes.CDLL, timer: ctypes.c_void_p) -> None:
+        self._library = library
+        self._timer = timer
+
+    @classmethod
+    def made(cls, number: signal.Signals, *, counts_sleep: bool) -> Alarm | None:
+        """Return one that is not set yet; None where there is no such thing."""
+        library = _library_of_timers()
+        if library is None:
+            return None
+        timer = ctypes.c_void_p()
+        event = _SignalEvent(signo=int(number), notify=0)
+        if library.timer_create(_clock(counts_sleep), ctypes.byref(event), ctypes.byref(timer)):
+            return None
+        return cls(library, timer)
+
+    def set(self, at: float) -> None:
+        """Have it come at `at`, by `steady_clock`, and at no other time; inf: never."""
+        if at == float("inf"):
+            at = 0.0
+        elif at <= 0.0:
+            at = 1e-9
+        value = _TimerSetting(value_s=int(at), value_ns=int(at % 1 * 1e9))
+        self._library.timer_settime(self._timer, _TIMER_ABSTIME, ctypes.byref(value), None)
+
+
+def _library_of_timers() -> ctypes.CDLL | None:
+    if not IS_LINUX:
+        return None
+    if hasattr(_c_library, "timer_create"):
+        return _c_library
+    try:
+        return ctypes.CDLL("librt.so.1")  # where glibc before 2.34 has them
+    except OSError:
+        return None
+
+
+class _SignalEvent(ctypes.Structure):
+    _fields_ = (
+        ("value", ctypes.c_void_p), ("signo", ctypes.c_int), ("notify", ctypes.c_int), ("rest", ctypes.c_byte * 48),
+    )  # fmt: skip
+
+
+class _TimerSetting(ctypes.Structure):
+    _fields_ = (
+        ("interval_s", ctypes.c_long), ("interval_ns", ctypes.c_long),
+        ("value_s", ctypes.c_long), ("value_ns", ctypes.c_long),
+    )  # fmt: skip
 
 
 def adopt_orphans() -> None:

@@ -78,7 +78,12 @@ class Stop(Message, frozen=True):
 
 
 class Ping(Message, frozen=True):
-    """Driver to agent: I live."""
+    """Driver to agent: I live, and do not take you for lost."""
+
+    at: float
+    """When it was sent, by the driver's clock."""
+    heard: float = float("-inf")
+    """`Alive.at` of the newest of these that had come."""
 
 
 class Ready(Message, frozen=True):
@@ -89,6 +94,9 @@ class Ready(Message, frozen=True):
 
 class Alive(Message, frozen=True):
     """Agent to driver: I live."""
+
+    at: float
+    """When it was sent, by the agent's clock."""
 
 
 class Leaving(Message, frozen=True):
