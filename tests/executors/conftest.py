@@ -1,6 +1,10 @@
 from __future__ import annotations
 
+import getpass
 import os
+import shutil
+import socket
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,3 +110,76 @@ def gone() -> Callable[..., float]:
         return time.monotonic() - began
 
     return wait
+
+
+def free_port() -> int:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def slurm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A real SLURM of one node: its daemons and munge's, as this user, in a folder of their own."""
+    # Not in the temporary folder of the tests: munge refuses a socket's path that others might write to.
+    folder = Path(f"/run/tunesmith-slurm-{os.getpid()}")
+    if not os.access("/run", os.W_OK):
+        folder = tmp_path_factory.mktemp("slurm")
+    for name in ("state", "spool"):
+        (folder / name).mkdir(parents=True)
+    folder.chmod(0o755)
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(1024))
+    key.chmod(0o400)
+    host, user = socket.gethostname().partition(".")[0], getpass.getuser()
+    config = folder / "slurm.conf"
+    config.write_text(
+        f"""
+ClusterName=test
+SlurmctldHost={host}(127.0.0.1)
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.sock
+SlurmUser={user}
+SlurmdUser={user}
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmctldPort={free_port()}
+SlurmdPort={free_port()}
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core
+ReturnToService=2
+MpiDefault=none
+KillWait=2
+NodeName={host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} State=UNKNOWN
+PartitionName=debug Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+    )
+    before = os.environ.get("SLURM_CONF")
+    os.environ["SLURM_CONF"] = str(config)
+    names = {"key-file": "munge.key", "socket": "munge.sock", "pid-file": "munge.pid", "log-file": "munge.log"}
+    munge = [f"--{option}={folder / name}" for option, name in {**names, "seed-file": "munge.seed"}.items()]
+    daemons = [
+        subprocess.Popen(["munged", "--foreground", "--force", *munge]),
+        subprocess.Popen(["slurmctld", "-D", "-f", str(config)], stderr=subprocess.DEVNULL),
+        subprocess.Popen(["slurmd", "-D", "-f", str(config)], stderr=subprocess.DEVNULL),
+    ]
+    try:
+        until = time.monotonic() + PATIENCE
+        while "idle" not in subprocess.run(["sinfo", "-h", "-o", "%T"], capture_output=True, text=True).stdout:
+            assert time.monotonic() < until, "the node does not become idle"
+            time.sleep(0.2)
+        yield
+    finally:
+        subprocess.run(["scancel", "--me"], check=False)
+        for daemon in reversed(daemons):
+            daemon.terminate()
+            daemon.wait()
+        if before is None:
+            del os.environ["SLURM_CONF"]
+        else:
+            os.environ["SLURM_CONF"] = before
+        shutil.rmtree(folder, ignore_errors=True)
