@@ -19,6 +19,8 @@ class Figure:
     peers: Mapping[str, Value] = field(default_factory=dict)
     target: float | None = None
     at_most: bool = False
+    interval: tuple[float, float] | None = None
+    """Where ours lies, with 95% confidence."""
 
     @property
     def met(self) -> bool | None:
@@ -38,6 +40,7 @@ class Figure:
             "target": self.target,
             "at_most": self.at_most,
             "met": self.met,
+            "interval": self.interval,
         }
 
 
@@ -49,7 +52,10 @@ def table(figures: Sequence[Figure]) -> str:
         target = "" if figure.target is None else f"{'≤' if figure.at_most else '≥'} {readable(figure.target)}"
         met = {None: "", True: "yes", False: "NO"}[figure.met]
         theirs = [readable(figure.peers.get(peer)) for peer in peers]
-        rows.append([figure.name, figure.unit, readable(figure.ours), *theirs, target, met])
+        ours = readable(figure.ours)
+        if figure.interval is not None:
+            ours += f" [{', '.join(map(readable, figure.interval))}]"
+        rows.append([figure.name, figure.unit, ours, *theirs, target, met])
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     rows.insert(1, ["-" * width for width in widths])
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]

@@ -23,6 +23,8 @@ RAY = "benchmarks.peers.with_ray"
 OPTUNA = "benchmarks.peers.with_optuna"
 SYNE = "benchmarks.peers.with_syne"
 POOL = "benchmarks.peers.bare_pool"
+OVER_RAY = "benchmarks.cluster.over_ray"
+ON_THIS_MACHINE = "benchmarks.cluster.on_this_machine"
 SIZES = "benchmarks.peers.sizes"
 
 MARK = "TUNESMITH_BENCHMARK_RUN"
@@ -42,7 +44,7 @@ class Bench:
     quick: bool = False
 
     def python(self, script: str) -> str:
-        return sys.executable if script in (OURS, POOL) else self.peers_python
+        return sys.executable if script in (OURS, POOL, OVER_RAY, ON_THIS_MACHINE) else self.peers_python
 
     def ask(self, script: str, command: str, *, until: float = 600, **keywords: Any) -> Answer:
         """Run one command of a script in a new folder; return its answer, or {"missing": why there is none}."""
