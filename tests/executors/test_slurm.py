@@ -1,5 +1,6 @@
 """Pilot jobs on a real SLURM: its daemons and munge's are started here, as this user, in a folder of their own."""
 
+import multiprocessing
 import os
 import shutil
 import subprocess
@@ -89,3 +90,71 @@ def test_with_a_job_cancelled_its_trials_go_on_in_another_from_their_checkpoints
         steps = [row["step"] for row in trial.history]
         assert sorted(set(steps)) == list(range(1, 21))
         assert len(steps) <= 21  # at most the step that was under way was done again
+
+
+class Saving(tune.Trainable):
+    """Saves only when it is told to, and needs a process beside it as a data loader does."""
+
+    def setup(self, config):
+        self.steps = 0
+        self.helper = multiprocessing.get_context("fork").Process(target=time.sleep, args=(600,), daemon=True)
+        self.helper.start()
+
+    def step(self):
+        time.sleep(0.1)
+        self.steps += 1
+        return {"steps": self.steps, "job": os.environ["SLURM_JOB_ID"], "done": self.steps == 30}
+
+    def save_checkpoint(self, folder):
+        Path(folder, "steps").write_text(str(self.steps))
+
+    def load_checkpoint(self, folder):
+        self.steps = int(Path(folder, "steps").read_text())
+
+    def cleanup(self):
+        self.helper.kill()
+
+
+SIGNALS = {
+    "USR1": ["scancel", "--signal=USR1", "--full"],
+    "TERM": ["scancel", "--signal=TERM", "--full"],
+    "USR2": ["scancel", "--signal=USR2"],
+    "requeue": ["scontrol", "requeue"],
+}
+
+
+@pytest.mark.parametrize("sign", [*SIGNALS, "preemption"])
+def test_trials_that_are_told_to_leave_save_and_lose_no_step(slurm, tmp_path, sign):
+    class Leaving(tune.Callback):
+        job = None
+
+        def handle(self, happened, experiment):
+            for event in happened:
+                metrics = getattr(event, "metrics", {})
+                if metrics.get("steps") == 5 and self.job is None:
+                    self.job = metrics["job"]
+                    if sign == "preemption":
+                        # It takes the whole machine, for a moment.
+                        urgent = ["sbatch", "-p", "urgent", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 1"]
+                        subprocess.run(urgent, check=True, stdout=subprocess.DEVNULL)
+                    else:
+                        subprocess.run([*SIGNALS[sign], self.job], check=True)
+
+    leaving = Leaving()
+    results = tune.run(
+        Saving,
+        name="e",
+        storage_path=tmp_path,
+        verbose=0,
+        callbacks=[leaving],
+        executor=tune.SlurmExecutor(jobs=1, cpus_per_job=1, time_min=5, cluster="slurm", partition="debug"),
+    )
+
+    rows = results[0].history
+    assert results[0].status == "completed"
+    assert [row["steps"] for row in rows] == list(range(1, 31))
+    assert rows[0]["job"] == leaving.job != rows[-1]["job"]
+    with JournalReader(tmp_path / "e") as reader:
+        ends = [event for _, event in reader.events() if isinstance(event, AttemptEnded)]
+    assert [end.outcome for end in ends] == ["lost", "done"]
+    assert ends[0].checkpoint is not None

@@ -397,8 +397,9 @@ class AgentExecutor(Executor):
             failure = Failure(message.kind, message.message, message.where, message.traceback)
         gang = self._gangs.get((message.trial, message.attempt))
         reason = line.leaves if gang is None else gang.loss or gang.leaves
-        if reason and outcome in ("halted", "lost", "killed"):
-            # It goes on elsewhere, from what it has saved, and has not failed.
+        if reason and outcome in ("halted", "lost", "killed", "failed"):
+            # It goes on elsewhere, from what it has saved. Had it failed by itself, it would do so there; a batch
+            # system's signal reaches what the user's code has started too, and what that leads to is no failure.
             outcome, failure = "lost", Failure("lost", reason)
         saved = message.checkpoint, message.checkpoint_bytes, message.checkpoint_failure
         self._end(message.trial, message.attempt, outcome, failure, *saved)

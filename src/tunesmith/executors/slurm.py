@@ -11,7 +11,7 @@ from typing import Any
 
 from ..core.events import Node
 from ..errors import ConfigError, require
-from ..worker.remote import serve
+from ..worker.remote import serve_job
 from .base import Job
 from .nodes import Call, NodeExecutor
 
@@ -79,7 +79,7 @@ class SlurmExecutor(NodeExecutor):
         self._ordered += 1
 
         def begin(call: Call) -> Any:
-            return self._submitter.submit(serve, *astuple(call))
+            return self._submitter.submit(serve_job, *astuple(call))
 
         self._order(Node(f"job {self._ordered}", dict(self._resources)), begin)
 

@@ -49,8 +49,6 @@ from .wire import (
 QUEUE_LIMIT = 1 << 20
 """Workers are not read while this much waits to be sent to the driver: they block, nothing is lost."""
 BEAT = 1.0
-GUEST_SIGNALS = (signal.SIGUSR1, signal.SIGUSR2)
-"""What batch systems send before they end a job, beside SIGTERM."""
 MOST_OUTPUT = 1 << 26
 """Of what is printed, so much is written to files between two beats, lest a slow disk holds everything up."""
 EXIT_GRACE = 5.0
@@ -89,6 +87,8 @@ class Agent:
         """Whether it runs where others may tell it to leave: by SIGTERM, SIGUSR1 or SIGUSR2, as batch systems do."""
         self._leaves_by = 0
         """The signal that told it so."""
+        self._order: int = system.GUEST_ORDER if self._is_guest else signal.SIGTERM
+        """What tells a worker to end."""
         self._memory = system.OutOfMemoryWatch()
         self._host = socket.gethostname()
         self._lease = Lease(system.steady_clock(counts_sleep=False), counts_sleep=False) if lease is None else lease
@@ -125,8 +125,9 @@ class Agent:
         # comes too when only the thread ends that started this process: the handler knows the difference.
         signal.signal(signal.SIGTERM, self._on_terminate)
         if self._is_guest:
-            for number in GUEST_SIGNALS:
-                signal.signal(number, self._on_leave)
+            for number in system.HOST_SIGNALS:
+                if number != signal.SIGTERM:
+                    signal.signal(number, self._on_leave)
         system.die_with_parent(self._driver, signal.SIGTERM)
         # A descriptor or two per worker.
         resource.setrlimit(resource.RLIMIT_NOFILE, (self._files[1], self._files[1]))
@@ -199,7 +200,7 @@ class Agent:
                         self._launch(*each)
 
     def _set_up(self, setup: Setup) -> None:
-        self._setup = setup
+        self._setup = msgspec.structs.replace(setup, order=self._order)
         self._lease.set_length(setup.driver_timeout)
         self._forks = setup.start_method != "exec" and hasattr(os, "fork")
         if self._forks:
@@ -256,7 +257,8 @@ class Agent:
         ours, its = socket.socketpair()
         outputs = _outputs()
         agent = os.getpid()
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        held = process.held_signals(self._order)
+        signal.pthread_sigmask(signal.SIG_BLOCK, held)
         try:
             pid = os.fork()
             if pid == 0:
@@ -267,7 +269,7 @@ class Agent:
                 finally:
                     os._exit(0)
         finally:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
         its.close()
         return self._hire(pid, ours, outputs, assignment)
 
@@ -280,9 +282,6 @@ class Agent:
         for worker in self._workers.values():
             worker.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, self._files)
-        if self._is_guest:
-            for number in GUEST_SIGNALS:
-                signal.signal(number, signal.SIG_IGN)  # It is the agent's to say what follows.
 
     def _spawn(self, assignment: Assignment, framed: Bytes) -> Worker:
         assert self._setup is not None
@@ -291,8 +290,9 @@ class Agent:
         outputs = _outputs()
         actions = [(os.POSIX_SPAWN_DUP2, output.descriptor, number) for number, output in enumerate(outputs, 1)]
         variables = shape_variables(self._setup, shape_of(assignment))
-        command = system.interpreter("tunesmith.worker.process", its.fileno(), os.getpid())
-        pid = os.posix_spawn(command[0], command, {**os.environ, **variables}, file_actions=actions)
+        command = system.interpreter("tunesmith.worker.process", its.fileno(), os.getpid(), int(self._order))
+        environment, held = {**os.environ, **variables}, process.held_signals(self._order)
+        pid = os.posix_spawn(command[0], command, environment, file_actions=actions, setsigmask=held)
         its.close()
         worker = self._hire(pid, ours, outputs, assignment)
         self._brief(worker, framed)
@@ -392,7 +392,7 @@ class Agent:
             return
         worker.is_kill_ordered = True
         if grace > 0:
-            os.kill(worker.pid, signal.SIGTERM)
+            os.kill(worker.pid, self._order)
             self._set_deadline(worker, grace)
         else:
             system.kill_group(worker.pid)

@@ -19,7 +19,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from types import FrameType
@@ -45,20 +46,35 @@ _payload_decoder = msgspec.msgpack.Decoder(Payload)
 
 
 class Termination:
-    """Turns SIGTERM into `TrialHalted` in the user's code, once, and never in the middle of a message."""
+    """Turns an order to end into `TrialHalted` in the user's code, once, and never in the middle of a message.
+
+    Args:
+        order: The signal that the order comes as. If that is not SIGTERM, then SIGTERM, SIGUSR1 and SIGUSR2 come from
+            a batch system, to all processes of a job, and end nothing here: the agent hears them too, and says what
+            follows. The user's code may have handlers of its own for them.
+    """
 
     __slots__ = ("_is_raised", "is_open", "is_ordered")
 
-    def __init__(self) -> None:
+    def __init__(self, order: int = signal.SIGTERM) -> None:
         self.is_open = False
         """Whether the exception may be raised right now."""
         self.is_ordered = False
         self._is_raised = False
-        signal.signal(signal.SIGTERM, self._on_signal)
-        # The agent starts its workers with SIGTERM held back, so that none is lost before this handler stands.
-        _release()
-        # A child that user code forks (a pool's, a data loader's) ends by SIGTERM as if this handler were not there.
-        os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_disown)
+        held = held_signals(order)
+        for number in held.difference((signal.SIGTERM, order)):
+            signal.signal(number, signal.SIG_IGN)  # in what the user's code starts too
+        # Not ignored: what the user's code starts could not be ended any more.
+        signal.signal(signal.SIGTERM, _leave_to_agent)
+        signal.signal(order, self._on_signal)
+        # The agent starts its workers with these held back, so that none is lost before the handlers stand.
+        _release(held)
+        # A child that user code forks (a pool's, a data loader's) ends by them as if the handlers were not there.
+        os.register_at_fork(
+            before=partial(_hold, held),
+            after_in_parent=partial(_release, held),
+            after_in_child=partial(_disown, order, held),
+        )
 
     def reset(self) -> None:
         """Get ready for another attempt."""
@@ -76,17 +92,27 @@ class Termination:
             self.raise_if_ordered()
 
 
-def _hold() -> None:
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+def held_signals(order: int) -> set[int]:
+    """Return the signals that a worker has handlers for."""
+    return {order} if order == signal.SIGTERM else {order, *system.HOST_SIGNALS}
 
 
-def _release() -> None:
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+def _leave_to_agent(number: int, at: FrameType | None) -> None:
+    pass
 
 
-def _disown() -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _release()
+def _hold(held: set[int]) -> None:
+    signal.pthread_sigmask(signal.SIG_BLOCK, held)
+
+
+def _release(held: set[int]) -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, held)
+
+
+def _disown(order: int, held: set[int]) -> None:
+    for number in (signal.SIGTERM, order):
+        signal.signal(number, signal.SIG_DFL)
+    _release(held)
 
 
 class Line:
@@ -167,13 +193,23 @@ class Worker:
     """One process and the attempts it runs."""
 
     def __init__(
-        self, line: Line, outputs: tuple[int, int], termination: Termination, setup: Setup, *, is_forked: bool
+        self,
+        line: Line,
+        outputs: tuple[int, int],
+        termination: Termination,
+        setup: Setup,
+        *,
+        is_forked: bool,
+        beside: Collection[int] = (),
     ) -> None:
         self._line = line
         self._outputs = outputs
         self._termination = termination
         self._setup = setup
         self._is_forked = is_forked
+        """Whether it has an environment, and libraries with their threads, that were not made for it."""
+        self._beside = beside
+        """Children of this process that are not the attempts'."""
         self._payload: tuple[Payload, Sequence[Bytes]] | None = None
         self._runner: Runner | None = None
         self._environment: dict[str, str] = {}
@@ -263,6 +299,7 @@ class Worker:
             checkpoint_at_end=payload.checkpoint_at_end,
             saves_when_waiting=payload.saves_when_waiting,
             storage=payload.storage,
+            order=self._setup.order,
         )
 
     def _leave(self) -> None:
@@ -280,7 +317,7 @@ class Worker:
             self._attempts < RECYCLE_AFTER
             and self._runner is not None
             and not any(thread is not threading.main_thread() and not thread.daemon for thread in threading.enumerate())
-            and not _has_children()
+            and not (set(system.children()).difference(self._beside) if self._beside else _has_children())
             and _is_in(self._folder)
         )
 
@@ -319,7 +356,7 @@ def forked(
 ) -> None:
     """Be a worker in a process that the agent has just forked."""
     _enter(parent)
-    termination = Termination()
+    termination = Termination(setup.order)
     worker = Worker(Line(sock, termination), outputs, termination, setup, is_forked=True)
     # What the agent's imports registered is the agent's to run: here it would delete what others still use.
     atexit._clear()
@@ -330,21 +367,32 @@ def forked(
     worker.serve(_payload_decoder.decode(job[0]), job[1], assignment)
 
 
-def main(descriptor: int, parent: int) -> None:
+def main(descriptor: int, parent: int, order: int) -> None:
     """Be a worker in a process of its own."""
     _enter(parent)
-    termination = Termination()
+    termination = Termination(order)
     sock = socket.socket(fileno=descriptor)
     sock.set_inheritable(False)
     line = Line(sock, termination)
-    setup, payload = line.next_message(), line.next_message()
-    assert isinstance(setup, Setup)
-    assert isinstance(payload, Payload)
-    buffers = [line.next_body() for _ in range(sum(payload.buffers))]
+    setup, payload, buffers = _introduced(line)
     outputs = os.dup(1), os.dup(2)
     Worker(line, outputs, termination, setup, is_forked=False).serve(payload, buffers, None)
     # The interpreter's own end would take long with large libraries, and may hang in them.
     os._exit(0)
+
+
+def hosted(sock: socket.socket, outputs: tuple[int, int], termination: Termination, agent: int) -> None:
+    """Be a worker in a process that goes on afterwards; `agent` is a child of it."""
+    line = Line(sock, termination)
+    setup, payload, buffers = _introduced(line)
+    Worker(line, outputs, termination, setup, is_forked=True, beside=(agent,)).serve(payload, buffers, None)
+
+
+def _introduced(line: Line) -> tuple[Setup, Payload, list[Bytes]]:
+    setup, payload = line.next_message(), line.next_message()
+    assert isinstance(setup, Setup)
+    assert isinstance(payload, Payload)
+    return setup, payload, [line.next_body() for _ in range(sum(payload.buffers))]
 
 
 def _enter(parent: int) -> None:

@@ -2,7 +2,8 @@
 
 Each rank runs the user's function as a worker would, with a session of its own. What rank 0 reports goes to the driver,
 and the driver's verdicts go to rank 0; what the others report is left out. The end of rank 0 by a verdict, or of any
-rank by an error, ends all of them: SIGTERM first, SIGKILL after a grace. Who launches them is a caller's business.
+rank by an error, ends all of them: first by an order as workers get it (SIGTERM), by SIGKILL after a grace. Who
+launches them is a caller's business.
 """
 
 from __future__ import annotations
@@ -75,9 +76,9 @@ def be_rank(address: str, rank: int, order: bytes) -> Ended:
     sock.sendall(frame(Hello(rank, os.getpid())))
     if not sock.recv(1):
         os._exit(1)  # the relay is gone
-    termination = Termination()
-    line = Line(sock, termination)
     job, assignment = _opened(order)
+    termination = Termination(job.order)
+    line = Line(sock, termination)
     assignment = msgspec.structs.replace(assignment, rank=rank)
     line.open(assignment)
     try:
@@ -301,11 +302,11 @@ class Relay:
         self._is_ending = True
         if self._kill_at is None:
             self._kill_at = monotonic() + self._grace
-        self._signal(signal.SIGTERM)
+        self._signal(self._session.job.order)
 
-    def _signal(self, number: signal.Signals) -> None:
+    def _signal(self, number: int) -> None:
         for line in self._lines.values():
-            if line.pid and (not line.is_over or number is signal.SIGKILL):
+            if line.pid and (not line.is_over or number == signal.SIGKILL):
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(line.pid, number)
 

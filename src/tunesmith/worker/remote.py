@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -13,12 +14,16 @@ from .handshake import NotAuthenticError, introduce
 
 KEY_VARIABLE = "TUNESMITH_KEY"
 """Where an agent finds the key: not in its command line, which everybody on its machine can read."""
+MARK_VARIABLE = "TUNESMITH_AGENT"
+"""Whose a process is: an agent's name."""
 PATIENCE = 30.0
 """Seconds in which the driver must be reached."""
 LAST_WORDS = 2000
 
 
-def serve(addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: Sequence[str]) -> str:
+def serve(
+    addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: Sequence[str], *, passes_on: bool = False
+) -> str:
     """Run an agent beside this process, which an engine has started for that; return the agent's end, in words.
 
     Args:
@@ -27,21 +32,39 @@ def serve(addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: S
         key: What they know each other by.
         name: The agent's.
         paths: The driver's `sys.path`: the user's modules lie there too, where file systems are shared.
+        passes_on: Whether a batch system's signals to this process are for the agent, which asks its trials to save.
+            Only in a main thread.
     """
     import subprocess
 
     sys.path += [path for path in paths if path not in sys.path]
-    ended = subprocess.run(
+    agent = subprocess.Popen(
         system.interpreter("tunesmith.worker.remote", list(addresses), port, name.hex(), os.getpid()),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**system.agent_environment(os.environ), KEY_VARIABLE: key.hex()},
+        env={**system.agent_environment(os.environ), KEY_VARIABLE: key.hex(), MARK_VARIABLE: name.hex()},
         start_new_session=True,
-        check=False,
     )
-    words = ended.stderr.decode(errors="replace").strip()[-LAST_WORDS:]
-    return f"the agent process ended with code {ended.returncode}" + (f": {words}" if words else "")
+    if passes_on:
+        for number in system.HOST_SIGNALS:
+            signal.signal(number, lambda number, at: agent.send_signal(number))
+    try:
+        _, complaints = agent.communicate()
+    except BaseException:
+        agent.kill()
+        agent.wait()
+        raise
+    finally:
+        # An agent ends its workers with all that they have started; one that was killed cannot.
+        system.kill_marked(MARK_VARIABLE, name.hex())
+    words = complaints.decode(errors="replace").strip()[-LAST_WORDS:]
+    return f"the agent process ended with code {agent.returncode}" + (f": {words}" if words else "")
+
+
+def serve_job(addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: Sequence[str]) -> str:
+    """As `serve`, in a job of a batch system."""
+    return serve(addresses, port, key, name, paths, passes_on=True)
 
 
 def main(addresses: Sequence[str], port: int, name: str, parent: int) -> None:

@@ -6,6 +6,7 @@ This is the edge of user code: every exception ends here, and becomes words in `
 from __future__ import annotations
 
 import contextlib
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -46,6 +47,8 @@ class WorkerJob:
     checkpoint_freq: int = 0
     checkpoint_at_end: bool = False
     saves_when_waiting: bool = False
+    order: int = signal.SIGTERM
+    """What tells a process of an attempt to end."""
 
 
 def run_attempt(job: WorkerJob, assignment: Assignment, channel: Channel) -> Ended:

@@ -26,6 +26,11 @@ THREAD_VARIABLES = (
 )  # fmt: skip
 """What numerical libraries read, once, while they are imported."""
 
+HOST_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
+"""What batch systems send to every process of a job that is to end. It is the agent's to say what follows."""
+GUEST_ORDER: int = signal.SIGRTMIN + 5 if IS_LINUX else signal.SIGTERM
+"""What an agent tells its workers by to end, where SIGTERM may come from others as well."""
+
 MALLOC_VARIABLE = "GLIBC_TUNABLES"
 MALLOC_SETTING = "glibc.malloc.hugetlb=1"
 """Has an agent keep its memory in huge pages, of which a fork copies, and an end frees, a fraction of the entries."""
@@ -185,6 +190,21 @@ def kill_orphans(keep: Collection[int]) -> None:
         if pid not in keep:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+
+def kill_marked(variable: str, value: str) -> None:
+    """Kill all processes of ours that began with an environment variable of this value, and what they start."""
+    mark = f"{variable}={value}".encode()
+    found = IS_LINUX
+    while found:
+        found = False
+        for at in Path("/proc").iterdir():
+            if at.name.isdigit() and int(at.name) != os.getpid():
+                with contextlib.suppress(OSError):  # It is another user's, or gone.
+                    if mark in (at / "environ").read_bytes().split(b"\0"):
+                        os.kill(int(at.name), signal.SIGKILL)
+                        found = True
+        time.sleep(0.01)
 
 
 def kill_group(pid: int) -> None:

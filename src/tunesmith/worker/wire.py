@@ -6,6 +6,7 @@ agent relays a worker's frames to the driver as they are, so per attempt the ord
 
 from __future__ import annotations
 
+import signal
 import socket
 from collections import deque
 from struct import Struct
@@ -47,6 +48,8 @@ class Setup(Message, frozen=True):
     """After so many seconds of silence the driver is taken for dead."""
     by_main_thread: bool
     """Whether the driver's main thread starts the agent, so that the kernel tells of the death of the whole driver."""
+    order: int = signal.SIGTERM
+    """Agent to worker: the signal that tells it to end."""
 
 
 class Payload(Message, frozen=True):
