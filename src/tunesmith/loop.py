@@ -41,6 +41,8 @@ MUCH_ROOM, ROOM_LASTS = 1 << 30, 0.05
 """So many free bytes last for so many seconds at least."""
 SUGGESTION_PATIENCE = 1.0
 """Seconds that the end of a session waits for a suggestion that nobody wants any more."""
+MOST_WAITING = 100
+"""An executor for which nodes may come hears of so many trials that wait for them."""
 MOST_HELD_BACK = 20_000
 """While the disk is full, so many events are read ahead; then hardly any."""
 
@@ -257,6 +259,8 @@ class Loop:
                 self._journal.catch_up(self.experiment)
             self._journal.sync()
             news += self._requests(now)
+            if self._executor.announces:
+                self._executor.announce(self.core.waiting(MOST_WAITING))
         if len(self._interrupts) > self._interrupts_seen:
             self._interrupts_seen = len(self._interrupts)
             news.append(

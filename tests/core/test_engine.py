@@ -638,6 +638,32 @@ def test_a_pending_trial_that_fits_on_none_of_the_new_machines_does_not_keep_oth
     assert [start.trial for start in small.step.commands] == [2]
 
 
+def test_what_waits_for_room_is_what_could_start_if_there_were_more_nodes():
+    full = Bench(trials=5, workers=2)
+    bounded = Bench(trials=5, workers=2, max_concurrent=3)
+    asking = Core(Experiment(), searcher=Lazy(), scheduler=Told(), stopper=PassiveStopper(), limits=Limits())
+    asking.handle(SessionOpened(at=0.0, session=1, started=0.0, trials_wanted=9, nodes=(Node("a", {"cpu": 4}),)))
+    refused = Bench(trials=5, workers=2, scheduler=Told(choose=lambda experiment: Wait()))
+
+    assert full.core.waiting(100) == [{"cpu": 1}] * 3
+    assert full.core.waiting(2) == [{"cpu": 1}] * 2
+    assert bounded.core.waiting(100) == [{"cpu": 1}]
+    assert asking.waiting(100) == [{"cpu": 1}] * 5  # four have room, and come one after another
+    assert refused.core.waiting(100) == []
+
+
+def test_a_trial_that_only_nodes_to_come_could_run_waits_for_room():
+    to_come = Node("b", {"cpu": 8}, expected=True)
+
+    bench = Bench(trials=1, request_of={"cpu": 8}, session={"nodes": (Node("a", {"cpu": 1}), to_come)})
+
+    assert bench.experiment.finished is None
+    assert bench.core.waiting(100) == [{"cpu": 8}]
+    bench.handle(NodesChanged(at=1.0, nodes=(Node("a", {"cpu": 1}), Node("b", {"cpu": 8}))))
+    assert bench.status() is Status.RUNNING
+    assert bench.core.waiting(100) == []
+
+
 def test_a_searcher_with_nothing_to_offer_while_nothing_runs_is_stuck():
     bench = Bench(trials=0)
     core = Core(Experiment(), searcher=Lazy(), scheduler=Told(), stopper=PassiveStopper(), limits=Limits())

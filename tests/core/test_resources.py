@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from tunesmith.core.bundles import Bundles
 from tunesmith.core.events import Node, Placement
 from tunesmith.core.resources import Pool, checked_request
 from tunesmith.errors import ResourceError
@@ -175,3 +176,24 @@ def test_a_node_that_is_expected_gives_nothing_yet_and_may_be_waited_for():
 
     assert pool.find({"cpu": 4}).node == "coming"
     assert not pool.is_awaited_for({"cpu": 4})
+
+
+def test_a_node_that_may_have_anything_is_waited_for_whatever_a_trial_asks_for():
+    pool = Pool([Node("a", {"cpu": 1}), *(Node(f"to come, {n}", {"*": 1e9}, expected=True) for n in range(2))])
+
+    pool.check({"cpu": 4, "license": 2})
+    assert pool.is_awaited_for({"cpu": 4, "license": 2})
+    assert not pool.is_awaited_for({"cpu": 1})
+    spread = Bundles([{"gpu": 8}, {"gpu": 8}], "STRICT_SPREAD").request
+    assert pool.is_awaited_for(spread)
+    with pytest.raises(ResourceError, match="STRICT_SPREAD"):
+        pool.check(Bundles([{"gpu": 8}] * 3, "STRICT_SPREAD").request)
+
+
+def test_of_nodes_to_come_that_are_alike_a_message_names_one():
+    pool = Pool([Node("a", {"cpu": 1}), *(Node(f"type (to come, {n})", {"cpu": 4}, expected=True) for n in range(9))])
+
+    with pytest.raises(ResourceError) as raised:
+        pool.check({"cpu": 8})
+
+    assert "a lacks cpu 8 of 1; type (to come, 0) lacks cpu 8 of 4. Ask" in str(raised.value)

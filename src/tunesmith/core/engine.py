@@ -184,6 +184,30 @@ class Core:
             heapq.heappop(self._deadlines)
         return self._deadlines[0][0] if self._deadlines else None
 
+    def waiting(self, at_most: int) -> list[Mapping[str, float]]:
+        """Return what those trials ask for, at most so many, that could start now and for which there is no room."""
+        experiment = self.experiment
+        if self.limits.max_concurrent is not None:
+            at_most = min(at_most, self.limits.max_concurrent - len(experiment.live))
+        if self._closing is not None or experiment.finished is not None or at_most <= 0:
+            return []
+        if not experiment.paused and not experiment.has_more_to_come:
+            return []
+        match self.scheduler.choose(experiment):
+            case Resume(number):
+                return [experiment.request_of(experiment.trials[number])]
+            case New():
+                found = experiment.pending_requests(at_most)
+                if experiment.wants_suggestions and not self._is_declined:
+                    more = at_most - len(found)
+                    if experiment.trials_wanted is not None:
+                        more = min(more, experiment.trials_wanted - experiment.next_number)
+                    # Those that have room have not been asked for yet: they come one after another.
+                    more -= experiment.pool.room(experiment.request, at_most=more)
+                    found += [experiment.request] * more
+                return found
+        return []
+
     @property
     def wants_suggestions(self) -> bool:
         """Whether the searcher has been asked and its answer is still wanted."""

@@ -146,6 +146,17 @@ class Experiment:
                 del self._pending[shape]  # with a request of its own for every trial there would be ever more
         return (self.trials[number] for number in sorted(heads))
 
+    def pending_requests(self, at_most: int) -> list[Mapping[str, float]]:
+        """Return what pending trials ask for, of at most so many of them."""
+        found: list[Mapping[str, float]] = []
+        for shape, queue in self._pending.items():
+            for number in queue:
+                if len(found) == at_most:
+                    return found
+                if self._waits_in(shape, self.trials[number]):
+                    found.append(self.request_of(self.trials[number]))
+        return found
+
     def progress_at(self, trial: Trial, checkpoint: str | None) -> Progress:
         """Return how far a trial had come at one of its checkpoints."""
         if checkpoint is None or not trial.checkpoints or checkpoint not in trial.checkpoints:

@@ -15,22 +15,29 @@ from .events import Node, Placement
 
 TRIES = 20_000
 """So many times a search looks whether a bundle fits a node before it gives up."""
+ANYTHING = "*"
+"""The name under which a node says how much it has of everything that it does not name."""
 
 
 class Free:
     """What one node has left."""
 
-    __slots__ = ("amounts", "gpus", "node")
+    __slots__ = ("_others", "amounts", "gpus", "node")
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.amounts = {name: units(amount) for name, amount in node.resources.items()}
         self.gpus = dict.fromkeys(node.gpus, UNIT)
+        self._others = self.amounts.get(ANYTHING, 0)
+
+    def left(self, name: str) -> int:
+        """Return how much of a resource is left, in whole units."""
+        return self.amounts.get(name, self._others)
 
     def change(self, bundle: Placement, sign: int) -> None:
         """Take what one bundle holds (-1), or give it back (+1)."""
         for name, amount in bundle.resources.items():
-            self.amounts[name] = self.amounts.get(name, 0) + sign * units(amount)
+            self.amounts[name] = self.left(name) + sign * units(amount)
         if bundle.gpus:
             share = units(bundle.resources["gpu"] / len(bundle.gpus))
             for gpu in bundle.gpus:
@@ -40,7 +47,7 @@ class Free:
     def find(self, bundle: Mapping[str, float]) -> Placement | None:
         """Return one bundle's place here, or None."""
         for name, amount in bundle.items():
-            if self.amounts.get(name, 0) < units(amount):
+            if self.left(name) < units(amount):
                 return None
         gpus = self.find_gpus(bundle.get("gpu", 0))
         return None if gpus is None else Placement(node=self.node.name, resources=dict(bundle), gpus=gpus)
@@ -58,7 +65,7 @@ class Free:
 
     def has(self, bundle: Placement) -> bool:
         """Whether all of a bundle is free, on its very GPUs."""
-        if any(self.amounts.get(name, 0) < units(amount) for name, amount in bundle.resources.items()):
+        if any(self.left(name) < units(amount) for name, amount in bundle.resources.items()):
             return False
         share = units(bundle.resources["gpu"] / len(bundle.gpus)) if bundle.gpus else 0
         return all(self.gpus.get(gpu, 0) >= share for gpu in bundle.gpus)
@@ -114,7 +121,7 @@ class _Search:
             for name, amount in bundle.items():
                 wanted[name] = wanted.get(name, 0) + units(amount)
         # A node that shrank under what it holds has less than nothing, which the others need not make up for.
-        return all(sum(max(0, node.amounts.get(name, 0)) for node in self._nodes) >= n for name, n in wanted.items())
+        return all(sum(max(0, node.left(name)) for node in self._nodes) >= n for name, n in wanted.items())
 
     def _place(self, index: int, first_node: int) -> bool:
         """Lay the bundles from `index` on, in `_order`; leave what is laid, if all of it is."""
@@ -169,7 +176,7 @@ class _Search:
 
 
 def _how_many(node: Free, bundle: Mapping[str, float]) -> float:
-    return min((node.amounts.get(name, 0) // units(amount) for name, amount in bundle.items()), default=0)
+    return min((node.left(name) // units(amount) for name, amount in bundle.items()), default=0)
 
 
 @contextmanager
@@ -186,11 +193,25 @@ def taken(placement: Placement, nodes: Mapping[str, Free]) -> Iterator[None]:
 
 def what_lacks(node: Node, bundle: Mapping[str, float]) -> list[str]:
     """Return in words what a node could never give of one bundle."""
+    others = node.resources.get(ANYTHING, 0)
     return [
         f"{name} {amount:g} of {node.resources.get(name, 0):g}"
         for name, amount in bundle.items()
-        if units(node.resources.get(name, 0)) < units(amount)
+        if units(node.resources.get(name, others)) < units(amount)
     ]
+
+
+def told_once(nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes that a message about all of them names: of those to come that are alike, one."""
+    seen: set[tuple[tuple[str, float], ...]] = set()
+    found = []
+    for node in nodes:
+        key = tuple(sorted(node.resources.items()))
+        if not node.expected or key not in seen:
+            found.append(node)
+        if node.expected:
+            seen.add(key)
+    return found
 
 
 def why_never(request: Mapping[str, float], nodes: Sequence[Node]) -> str:
@@ -199,7 +220,7 @@ def why_never(request: Mapping[str, float], nodes: Sequence[Node]) -> str:
         return ""
     bundles, strategy = split(request)
     for number, bundle in enumerate(bundles):
-        lacks = [f"{node.name} lacks {', '.join(what_lacks(node, bundle))}" for node in nodes]
+        lacks = [f"{node.name} lacks {', '.join(what_lacks(node, bundle))}" for node in told_once(nodes)]
         if all(what_lacks(node, bundle) for node in nodes):
             told = "; ".join(lacks) or "no node at all"
             return f"bundle {number} ({request_text(bundle)}) fits on no node: {told}"
@@ -208,7 +229,9 @@ def why_never(request: Mapping[str, float], nodes: Sequence[Node]) -> str:
         for name, amount in bundle.items():
             wanted[name] = wanted.get(name, 0) + amount
     if strategy == "STRICT_PACK":
-        lacks = [f"{node.name} lacks {', '.join(what_lacks(node, wanted)) or 'whole GPUs'}" for node in nodes]
+        lacks = [
+            f"{node.name} lacks {', '.join(what_lacks(node, wanted)) or 'whole GPUs'}" for node in told_once(nodes)
+        ]
         return f"STRICT_PACK wants all on one node: {'; '.join(lacks)}"
     for name, amount in wanted.items():
         total = sum(node.resources.get(name, 0) for node in nodes)
@@ -217,7 +240,7 @@ def why_never(request: Mapping[str, float], nodes: Sequence[Node]) -> str:
     if strategy == "STRICT_SPREAD":
         fitting = sum(any(not what_lacks(node, bundle) for bundle in bundles) for node in nodes)
         return f"STRICT_SPREAD wants each on another node: {len(bundles)} of {fitting} nodes that have room for one"
-    amounts = "; ".join(f"{node.name} has {request_text(node.resources)}" for node in nodes)
+    amounts = "; ".join(f"{node.name} has {request_text(node.resources)}" for node in told_once(nodes))
     return f"they do not fit side by side: {amounts}"
 
 

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from ..errors import ResourceError
 from .bundles import SEVERAL, UNIT, checked_request, request_text, units
 from .events import Node, Placement
-from .packing import Free, find_all, taken, what_lacks, why_never
+from .packing import Free, find_all, taken, told_once, what_lacks, why_never
 
 __all__ = ["Pool", "checked_request"]
 
@@ -157,7 +157,7 @@ class Pool:
                 return
         else:
             lacks = []
-            for node in nodes:
+            for node in told_once(nodes):
                 missing = what_lacks(node, request)
                 if not missing:
                     return

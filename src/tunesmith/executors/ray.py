@@ -1,4 +1,4 @@
-"""Runs attempts on a Ray cluster: an actor per bundle of resources holds them, and has an agent as on one machine.
+"""Runs attempts on a Ray cluster: actors hold resources, and have agents beside them as on one machine.
 
 Ray says which nodes there are, gives the bundles and tells of deaths; all else goes over a socket to each agent.
 Only Ray's core is used.
@@ -6,49 +6,28 @@ Only Ray's core is used.
 
 from __future__ import annotations
 
-import contextlib
-import math
 import os
 import sys
-import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from msgspec.structs import replace
-
-from ..core.commands import Start
-from ..core.events import Event, Node, NodesChanged
+from ..core.bundles import request_text
+from ..core.commands import Halt, Kill, Start
+from ..core.events import Event, Failure, Node, NodesChanged
 from ..errors import ConfigError, require
 from ..worker.handshake import new_name
 from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
 from .listener import Listener
-from .ray_agents import AgentHost, is_there
+from .nodes import SAY_AFTER
+from .ray_demand import Demand
+from .ray_nodes import RayNodes
+from .ray_slots import AgentSlots, Call, GroupSlots, Held, Slot, give_back
 
-OUR_NAMES = {"CPU": "cpu", "GPU": "gpu"}
-"""What Ray calls the resources that have names of ours; all others are called the same."""
-NOT_FOR_TRIALS = ("node:", "object_store_memory", "accelerator_type:", "bundle_group")
-"""What the names of Ray's own resources begin with."""
-LOOK_EVERY = 1.0
-"""Seconds between two looks at which nodes there are."""
-
-Bundle = tuple[str, frozenset[tuple[str, float]]]
-"""A node, and what is held there: of an attempt with several bundles on it, all together."""
-
-
-@dataclass(eq=False)
-class Slot:
-    """One bundle of resources, and the agent that has it."""
-
-    bundle: Bundle
-    line: AgentLine
-    actor: Any
-    run: Any
-    """Ray's reference to the agent's end."""
-    idle_since: float | None = None
+MOST_DEATHS = 3
+"""So often the process of one trial may die on nodes that live: then it is taken to be the trial's doing."""
 
 
 class RayExecutor(AgentExecutor):
@@ -61,11 +40,25 @@ class RayExecutor(AgentExecutor):
     Args:
         address: Of the cluster: "auto" for the one that this machine belongs to, or "host:port". None: what Ray has
             been initialised with, or the environment variable RAY_ADDRESS; without either a new Ray on this machine.
+        trial_in_actor: For trainables that call Ray themselves: each trial runs in a Ray actor of its own, in a
+            placement group of its bundles, and so do the tasks and actors that it starts. Default: trials run in
+            processes beside Ray, which start a hundred times faster, and in which Ray is not initialised.
+        queue_trials: What to do with trials that fit on no node that is there. None: they wait where the cluster's
+            autoscaler says that it could start nodes that they fit on. True: they wait for such nodes in any case,
+            and Ray's autoscaler is told of them. False: they are an error.
         idle_s: Seconds after which resources that no trial uses are given back to the cluster.
         start_method: As of `LocalExecutor`.
     """
 
-    def __init__(self, address: str | None = None, *, idle_s: float = 10.0, start_method: str = "auto") -> None:
+    def __init__(
+        self,
+        address: str | None = None,
+        *,
+        trial_in_actor: bool = False,
+        queue_trials: bool | None = None,
+        idle_s: float = 10.0,
+        start_method: str = "auto",
+    ) -> None:
         if address is not None and address.startswith("ray://"):
             raise ConfigError(
                 f"RayExecutor(address={address!r}): the driver must run on the cluster, for trials report to it. Start "
@@ -73,25 +66,26 @@ class RayExecutor(AgentExecutor):
             )
         super().__init__(start_method=start_method)
         self._address = address
+        self._trial_in_actor = trial_in_actor
+        self._queue_trials = queue_trials
         self._idle_s = idle_s
         self._ray: Any = None
         self._owns_ray = False
+        self._reuses = False
         self._listener: Listener | None = None
-        self._addresses: list[str] = []
-        self._host: Any = None
-        """The actor class."""
-        self._nodes: dict[str, str] = {}
-        """Our name of a node -> Ray's identifier."""
-        self._known: tuple[Node, ...] = ()
-        self._news: tuple[Node, ...] | None = None
-        self._suspects: dict[str, Any] = {}
-        """Nodes that have lost an agent -> a task there. Until it has run nothing is started there: it takes Ray many
-        seconds to find a node dead."""
-        self._closing = threading.Event()
+        self._nodes: RayNodes
+        self._demand: Demand
+        self._starter: AgentSlots | GroupSlots
         self._slots: dict[bytes, Slot] = {}
         """By the name of the agent."""
         self._slot_of: dict[AgentLine, tuple[bytes, Slot]] = {}
-        self._idle: dict[Bundle, list[Slot]] = {}
+        self._idle: dict[Held, list[Slot]] = {}
+        self._deaths: dict[int, int] = {}
+        """Trial -> how often its process has died on a node that lives."""
+        self._waits_since: float | None = None
+        """Since when nothing runs for want of nodes."""
+        self._told: set[str] = set()
+        """What people have been told that is waited for."""
 
     def open(self, job: Job, *, at: float, deliver: Callable[[list[Event]], None]) -> Sequence[Node]:
         """Connect to the cluster; return its nodes.
@@ -102,20 +96,23 @@ class RayExecutor(AgentExecutor):
         """
         self._ray = require("ray", feature="executor='ray'", extra="ray")
         self._prepare(job, at, by_main_thread=True)
+        self._reuses = job.reuse_workers
         self._connect()
+        self._demand = Demand(self._ray, self._queue_trials)
+        self._nodes = RayNodes(self._ray, self.wake, lambda: self._demand.meet(self._nodes.identifiers))
         self._listener = Listener(self.wake)
-        self._addresses = [self._ray.util.get_node_ip_address()]
-        self._host = self._ray.remote(max_restarts=0, max_task_retries=0)(AgentHost)
-        self._known = self._alive_nodes()
-        threading.Thread(target=self._watch_nodes, name="tunesmith-nodes", daemon=True).start()
-        return self._known
+        call = Call((self._ray.util.get_node_ip_address(),), self._listener.port, self._listener.key)
+        self._starter = (GroupSlots if self._trial_in_actor else AgentSlots)(self._ray, self._nodes, call)
+        self._nodes.watch()
+        return self._all_nodes()
 
     def close(self) -> None:
         """End whatever still runs and give all resources back."""
-        self._closing.set()
-        for name in list(self._slots):
-            self._release(name)
         if self._listener is not None:
+            self._nodes.close()
+            self._demand.close()
+            for name in list(self._slots):
+                self._release(name)
             self._listener.close()
             self._listener = None
         super().close()
@@ -134,155 +131,162 @@ class RayExecutor(AgentExecutor):
         else:
             ray.init(address=address, log_to_driver=False, configure_logging=False)
 
-    # Nodes.
+    # Nodes, those that are there and those that may come.
 
-    def _watch_nodes(self) -> None:
-        while not self._closing.wait(LOOK_EVERY):
-            with contextlib.suppress(Exception):  # Ray's head may be away for a moment; it is asked again.
-                nodes = self._alive_nodes()
-                if nodes != self._known:
-                    self._known = self._news = nodes
-                    self.wake()
+    @property
+    def announces(self) -> bool:
+        """Whether nodes may come for trials that wait."""
+        return self._demand.is_of_use
+
+    def announce(self, requests: Sequence[Mapping[str, float]]) -> None:
+        """Ask the cluster for nodes on which trials fit that wait."""
+        self._demand.wanted = requests
+        if not requests or self._live:
+            self._waits_since = None
+        elif self._waits_since is None:
+            self._waits_since = monotonic()
+        elif monotonic() - self._waits_since > SAY_AFTER:
+            self._tell_once(
+                f"no node that is there could run a trial that asks for {request_text(requests[0])}; waiting for Ray's "
+                "autoscaler to start one, for as long as it takes (Ctrl-C ends it)"
+            )
+
+    def _all_nodes(self) -> tuple[Node, ...]:
+        return (*self._nodes.all, *self._demand.may_come(self._nodes.known))
 
     def _tell_nodes(self) -> None:
-        nodes = tuple(replace(node, expected=node.name in self._suspects) for node in self._known)
-        self._events.append(NodesChanged(at=self.now(), nodes=nodes))
+        self._events.append(NodesChanged(at=self.now(), nodes=self._all_nodes()))
 
-    def _suspect(self, node: str) -> None:
-        if node not in self._suspects:
-            self._suspects[node] = self._probe(node)
-            self._tell_nodes()
+    def _tell_once(self, message: str) -> None:
+        if message not in self._told:
+            self._told.add(message)
+            print(f"tunesmith: {message}", file=sys.stderr, flush=True)
 
-    def _probe(self, node: str) -> Any:
-        probe = self._ray.remote(num_cpus=0, max_retries=0)(is_there)
-        return probe.options(scheduling_strategy=self._only_on(node)).remote()
+    # Attempts.
 
-    def _look_after_suspects(self) -> None:
-        known = {node.name for node in self._known}
-        for node, probe in list(self._suspects.items()):
-            if node not in known:
-                del self._suspects[node]
-            elif self._ray.wait([probe], timeout=0)[0]:
-                try:
-                    self._ray.get(probe)
-                except Exception:  # noqa: BLE001  Ray has many, and all mean that it is not known to live
-                    self._suspects[node] = self._probe(node)
-                else:
-                    del self._suspects[node]
-                    self._tell_nodes()
+    def halt(self, command: Halt) -> None:
+        """Ask an attempt to end at its next report."""
+        if not self._is_withdrawn(command, "halted"):
+            super().halt(command)
 
-    def _only_on(self, node: str) -> Any:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    def kill(self, command: Kill) -> None:
+        """End an attempt by force."""
+        if not self._is_withdrawn(command, "killed"):
+            super().kill(command)
 
-        return NodeAffinitySchedulingStrategy(self._nodes[node], soft=False)
-
-    def _alive_nodes(self) -> tuple[Node, ...]:
-        found = []
-        for node in self._ray.nodes():
-            if node["Alive"]:
-                name = f"{node['NodeManagerHostname']}:{node['NodeID'][:8]}"
-                self._nodes[name] = node["NodeID"]
-                found.append(Node(name, _resources(node["Resources"])))
-        return tuple(sorted(found, key=lambda each: each.name))
-
-    # Bundles.
+    def _is_withdrawn(self, command: Halt | Kill, outcome: str) -> bool:
+        """Whether an attempt had no agent yet, and will not have one: it may be long until Ray has room for it."""
+        key = (command.trial, command.attempt)
+        line = self._live.get(key)
+        if line is None or line.socket is not None or key in self._gangs:
+            return False
+        self._end(*key, outcome, None)
+        return True
 
     def _lines_for(self, command: Start) -> tuple[AgentLine, ...]:
-        placement = command.placement
-        return tuple(self._slot_for((node, _amounts(placement.on(node)))).line for node in placement.nodes)
+        return tuple(self._slot_for(held).line for held in self._starter.held_for(command.placement))
 
-    def _slot_for(self, bundle: Bundle) -> Slot:
-        idle = self._idle.get(bundle)
-        slot = idle.pop() if idle else self._new_slot(bundle)
+    # Slots.
+
+    def _slot_for(self, held: Held) -> Slot:
+        idle = self._idle.get(held)
+        slot = idle.pop() if idle else self._new_slot(held)
         slot.idle_since = None
         return slot
 
-    def _new_slot(self, bundle: Bundle) -> Slot:
-        assert self._listener is not None
-        node, held = bundle
-        amounts = dict(held)
-        actor = self._host.options(
-            num_cpus=amounts.pop("cpu", 0),
-            num_gpus=amounts.pop("gpu", 0),
-            memory=amounts.pop("memory", None),
-            resources=amounts or None,
-            scheduling_strategy=self._only_on(node),
-        ).remote()
-        name, line = new_name(), AgentLine()
-        run = actor.run.remote(self._addresses, self._listener.port, self._listener.key, name, sys.path)
-        slot = Slot(bundle, line, actor, run)
+    def _new_slot(self, held: Held) -> Slot:
+        name = new_name()
+        slot = self._starter.start(held, name)
         self._slots[name] = slot
-        self._slot_of[line] = (name, slot)
-        self._introduce(line)
+        self._slot_of[slot.line] = (name, slot)
+        self._introduce(slot.line)
         return slot
 
     def _on_woken(self) -> None:
-        if self._news is not None:
-            self._news = None
+        if self._nodes.taken():
             self._tell_nodes()
         for name, sock in [] if self._listener is None else self._listener.taken():
             slot = self._slots.get(name)
             if slot is None or slot.line.socket is not None:
-                sock.close()  # Its bundle was given back meanwhile.
+                sock.close()  # What it holds was given back meanwhile.
             else:
                 slot.line.connect(sock)
                 self._listen_to(slot.line)
 
     def _on_end(self, line: AgentLine) -> None:
         known = self._slot_of.get(line)
-        if known is not None and line.is_free and known[1].idle_since is None:
-            slot = known[1]
+        if known is None or not line.is_free or known[1].idle_since is not None:
+            return
+        name, slot = known
+        if slot.line.socket is None or (slot.group is not None and not self._reuses):
+            # What it would begin when it came has been withdrawn; or its process is not for another trial.
+            self._release(name)
+        else:
             slot.idle_since = monotonic()
-            self._idle.setdefault(slot.bundle, []).append(slot)
+            self._idle.setdefault(slot.held, []).append(slot)
 
     def _on_beat(self) -> None:
-        self._look_after_suspects()
+        if self._nodes.look_after_suspects():
+            self._tell_nodes()
         now = monotonic()
+        waiting: dict[Any, Slot] = {}
         for name, slot in list(self._slots.items()):
             if slot.idle_since is not None and now - slot.idle_since > self._idle_s:
                 self._release(name)
-        waiting = {slot.run: slot for slot in self._slots.values() if slot.line.socket is None}
+            elif slot.group is not None and (gone := self._lost_node(slot)):
+                self._doubt(slot.line, f"node {gone} went away")
+            elif slot.line.socket is None:
+                waiting[slot.run] = slot
         if waiting:
             ended, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
             for run in ended:
-                self._lose(waiting[run].line, self._why(run))
+                self._lose(waiting.pop(run).line, self._why(run))
+        for slot in waiting.values():
+            if now - slot.since > SAY_AFTER and not slot.line.is_free:
+                self._tell_once(f"waiting for Ray to start what a trial needs on {slot.node}: others may use it")
+
+    def _lost_node(self, slot: Slot) -> str:
+        """Return a node that is gone, of those on which a slot holds something; Ray lets the rest of it go on."""
+        return next((node for node, _ in slot.held if not self._nodes.has(node)), "")
 
     def _on_lost(self, line: AgentLine, reason: str) -> str:
         known = self._slot_of.get(line)
-        if known is not None:
-            name, slot = known
-            reason = reason or f"the agent on {slot.bundle[0]} went away"
-            self._release(name)
-            self._suspect(slot.bundle[0])
+        if known is None:
+            return reason
+        name, slot = known
+        has_died = slot.group is not None and not reason
+        reason = reason or (self._why(slot.run) if has_died else f"the agent on {slot.node} went away")
+        self._release(name)
+        if has_died:
+            self._count_death(line, reason)
+        if self._nodes.suspect(slot.node):
+            self._tell_nodes()
         return reason
 
+    def _count_death(self, line: AgentLine, reason: str) -> None:
+        """End what ran in a process that has died, if that has happened too often."""
+        for trial, attempt in sorted(line.live):
+            self._deaths[trial] = self._deaths.get(trial, 0) + 1
+            if self._deaths[trial] > MOST_DEATHS:
+                message = f"its process died for the {self._deaths[trial]}th time: {reason}"
+                self._end(trial, attempt, "failed", Failure("exit", message))
+
     def _release(self, name: bytes) -> None:
-        """Give a bundle back."""
+        """Give back what a slot holds."""
         slot = self._slots.pop(name)
         del self._slot_of[slot.line]
         if slot.idle_since is not None:
-            self._idle[slot.bundle].remove(slot)
+            self._idle[slot.held].remove(slot)
         self._ignore(slot.line)
         slot.line.close(0.0)
-        with contextlib.suppress(Exception):  # It may be gone, with its node.
-            self._ray.kill(slot.actor)
+        give_back(self._ray, slot)
 
     def _why(self, run: Any) -> str:
+        """Return in words how an agent ended, by what Ray knows."""
         try:
             return str(self._ray.get(run, timeout=1))
         except Exception as error:  # noqa: BLE001  Ray has many; what it says is what is known
-            return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
-
-
-def _amounts(held: dict[str, float]) -> frozenset[tuple[str, float]]:
-    """Return what an actor is to hold for an attempt on one node; Ray gives whole GPUs above one."""
-    gpus = held.get("gpu", 0)
-    return frozenset({**held, "gpu": math.ceil(gpus) if gpus > 1 else gpus}.items() if gpus else held.items())
-
-
-def _resources(offered: dict[str, float]) -> dict[str, float]:
-    return {
-        OUR_NAMES.get(name, name): float(amount)
-        for name, amount in sorted(offered.items())
-        if not name.startswith(NOT_FOR_TRIALS)
-    }
+            told = [line.strip() for line in str(error).strip().splitlines()]
+            # After a first line that says nothing come the actor's particulars, and then why.
+            telling = [line for line in told if line.startswith(("The actor is dead because", "Worker exit"))]
+            return f"{type(error).__name__}: {' '.join(telling) or told[0]}"

@@ -17,13 +17,18 @@ _CHUNK = 1 << 20
 
 
 class Output:
-    """One stream of one worker."""
+    """One stream of one worker.
+
+    Args:
+        name: Which.
+        descriptor: The memory that it is written into. Default: new memory.
+    """
 
     __slots__ = ("_moved", "_name", "descriptor")
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, descriptor: int | None = None) -> None:
         self._name = name
-        self.descriptor = _anonymous_file(name)
+        self.descriptor = _anonymous_file(name) if descriptor is None else descriptor
         self._moved = 0
 
     def move(self, folder: str, most: int | None = None) -> int:
