@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import secrets
 import select
 from abc import abstractmethod
-from time import monotonic
+from pathlib import Path
+from time import monotonic, sleep
 from typing import Any
 
 from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Reported
 from ..errors import ConfigError
+from ..layout import PROBE
 from ..remote import RemoteFolder
 from ..worker.protocol import Assignment, End, Ended, Go, Message, Report
 from ..worker.system import THREAD_VARIABLES
@@ -24,6 +27,7 @@ from ..worker.wire import Alive, Leaving, Payload, Ready, Setup, Started, Stop
 from .base import Executor, Job, assignment_of
 from .connection import AgentLine, Incoming
 from .gangs import Gang
+from .gathering import Gathering
 from .payload import packed
 from .preload import modules_to_preload
 
@@ -69,7 +73,9 @@ class AgentExecutor(Executor):
         """The live attempts that hold resources under several agents."""
         self._events: list[Event] = []
         """What is known here before anyone asks."""
+        self._gathering = Gathering()
         self._beat_at = 0.0
+        self._has_said = False
         self._wake_in, self._wake_out = -1, -1
         self._poller = select.poll()
         """Of what wakes us, and of the agents that are connected."""
@@ -106,6 +112,8 @@ class AgentExecutor(Executor):
 
     def start(self, command: Start) -> None:
         """Hand an attempt to an agent, once all are there that hold something for it."""
+        if not self._has_said:
+            self._say_where()
         lines = self._lines_for(command)
         assignment = assignment_of(command, self._folder)
         key = (command.trial, command.attempt)
@@ -118,6 +126,13 @@ class AgentExecutor(Executor):
         for line in lines[1:]:
             line.held.add(key)
         self._begin_if_complete(key)
+
+    def _say_where(self) -> None:
+        """Let agents find out whether they see the experiment's folder."""
+        assert self._setup is not None, "open() comes first"
+        self._has_said = True
+        if self._setup.word:
+            Path(self._folder, PROBE).write_text(self._setup.word)
 
     def _begin_if_complete(self, key: tuple[int, int]) -> None:
         gang = self._gangs.get(key)
@@ -150,6 +165,7 @@ class AgentExecutor(Executor):
         Raises:
             ExecutorError: Agents go away again and again.
         """
+        self._pause(until)
         while not self._events:
             now = self.now()
             patience = BEAT if until is None else min(BEAT, until - now)
@@ -157,7 +173,14 @@ class AgentExecutor(Executor):
             if is_woken or (not self._events and until is not None and self.now() >= until):
                 break
         events, self._events = self._events, []
+        self._gathering.has_turned(events)
         return events
+
+    def _pause(self, until: float | None) -> None:
+        """Let results come together where they come fast."""
+        pause = self._gathering.pause
+        if pause and not self._events:
+            sleep(pause if until is None else max(0.0, min(pause, until - self.now())))
 
     def wake(self) -> None:
         """Make `wait` return soon."""
@@ -171,6 +194,9 @@ class AgentExecutor(Executor):
             if descriptor >= 0:
                 os.close(descriptor)
         self._wake_in = self._wake_out = -1
+        if self._has_said and self.lease:
+            Path(self._folder, PROBE).unlink(missing_ok=True)
+        self._has_said = False
         self._lines.clear()
         self._doubted.clear()
         self._live.clear()
@@ -208,6 +234,7 @@ class AgentExecutor(Executor):
             hide_gpus=hide_gpus,
             driver_timeout=self.driver_timeout,
             by_main_thread=by_main_thread,
+            word=secrets.token_hex(16) if self.lease else "",
         )
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)
@@ -319,6 +346,7 @@ class AgentExecutor(Executor):
             if messages is None:
                 self._lose(line, "")
             else:
+                self._gathering.has_read(len(messages))
                 self._take(line, messages)
 
     def _beat(self, now: float) -> None:
