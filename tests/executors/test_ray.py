@@ -306,3 +306,57 @@ def test_the_command_line_runs_a_function_on_the_cluster(cluster, tmp_path):
 def test_the_driver_does_not_run_over_rays_client():
     with pytest.raises(ConfigError, match="ray job submit"):
         RayExecutor("ray://head:10001")
+
+
+def test_trials_that_are_to_queue_wait_for_nodes_of_which_nothing_is_known(cluster, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("tunesmith.executors.ray.SAY_AFTER", 0.5)
+    said = "no node that is there could run a trial that asks for late=2; waiting"
+
+    class Watching(tune.Callback):
+        heard, joined = "", None
+
+        def handle(self, happened, experiment):
+            pass
+
+        def flush(self, experiment):
+            self.heard += capfd.readouterr().err
+            if said in self.heard and self.joined is None:
+                self.joined = cluster.add_node(num_cpus=1, resources={"late": 2})
+
+    watching = Watching()
+    results = run(
+        tmp_path,
+        lambda config: {"node": tune.get_context().node},
+        resources={"late": 2},
+        executor=RayExecutor(queue_trials=True),
+        num_samples=2,
+        callbacks=[watching],
+    )
+
+    assert [trial.status for trial in results] == ["completed"] * 2
+    assert {trial.history[-1]["node"][-8:] for trial in results} == {watching.joined.node_id[:8]}
+    assert watching.heard.count(said) == 1
+
+
+def test_ctrl_c_ends_trials_that_ray_has_no_room_for(cluster, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr("tunesmith.executors.ray.SAY_AFTER", 0.5)
+    hog = ray.remote(num_cpus=0, resources={"license": 1})(lambda: time.sleep(600)).remote()
+    eventually(lambda: not ray.available_resources().get("license"))
+
+    class Impatient(tune.Callback):
+        heard, has_pressed = "", False
+
+        def handle(self, happened, experiment):
+            pass
+
+        def flush(self, experiment):
+            self.heard += capfd.readouterr().err
+            if "waiting for Ray to start what a trial needs" in self.heard and not self.has_pressed:
+                self.has_pressed = True
+                os.kill(os.getpid(), signal.SIGINT)
+
+    results = run(tmp_path, lambda config: None, resources={"license": 1}, callbacks=[Impatient()])
+    ray.cancel(hog, force=True)
+
+    assert results.finished.reason == "interrupted"
+    assert [event.outcome for event in events(tmp_path, AttemptEnded)] == ["halted"]
