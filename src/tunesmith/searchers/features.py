@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .gaussian_process import Trend
+
 if TYPE_CHECKING:
     from ..space.encoding import Encoding
 
@@ -50,6 +52,8 @@ class Features:
         """Which coordinate each feature stands for."""
         self._plain = np.array(plain, dtype=np.intp)
         self._plain_features = np.array([groups.index(index) for index in plain], dtype=np.intp)
+        self.trend = Trend.over(self._plain_features, encoding.width)
+        """Along the numbers that are always there."""
         self.is_climbed = np.array(
             [not parameter.options and not 0 < parameter.levels < SMOOTH_LEVELS for parameter in encoding.parameters]
         )

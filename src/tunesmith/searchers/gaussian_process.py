@@ -1,7 +1,8 @@
 """A Gaussian process over features of points: its likeliest hyperparameters, and what it says about other points.
 
 Knows nothing of configs and trials, nor whether small values are good. The kernel is Matern-5/2 with one length for
-each group of features; the mean is a constant; the noise is the same everywhere, plus what is known of each value.
+each group of features, plus a trend that adds up over some of them; the mean is a constant; the noise is the same
+everywhere, plus what is known of each value.
 
 Source: Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", chapters 2 and 5; that lengths
 grow a priori with the root of the number of dimensions is Hvarfner et al. 2024's ("Vanilla Bayesian Optimization
@@ -22,6 +23,7 @@ from scipy.optimize import minimize
 Floats = NDArray[np.float64]
 
 ROOT5 = math.sqrt(5.0)
+ROOT12 = math.sqrt(12.0)
 LENGTH_MEAN, LEVEL_DEVIATION, LENGTH_DEVIATION = 0.0, 1.0, 0.7
 """Of the logarithms of the lengths in one dimension, a priori: the mean, the deviation of the level that they share,
 and of each from it."""
@@ -31,10 +33,19 @@ values knows nothing but the surroundings of the best, and never looks elsewhere
 SCALE_DEVIATION = 1.0
 NOISE_MEAN, NOISE_DEVIATION = math.log(1e-4), 3.0
 """Of the logarithm of the noise's variance; the values have variance 1."""
+TREND_MEAN, TREND_DEVIATION = math.log(0.03), 2.0
+"""Of the logarithm of the trend's variance. Lines and parabolas that are believed in too early lead astray."""
 MEAN_VARIANCE = 1.0
+PARABOLA_DEVIATION = math.sqrt(0.8)
+"""Of the square of a uniform number of variance 1."""
 LEAST_NOISE = 1e-7
 """Variance; below it the covariance is singular in double precision."""
 MOST_STEPS = 60
+OTHERS = 3
+"""Hyperparameters beside the lengths: the variances of the function, of its noise and of its trend."""
+OTHERS_MEAN = np.array([0.0, NOISE_MEAN, TREND_MEAN])
+OTHERS_DEVIATION = np.array([SCALE_DEVIATION, NOISE_DEVIATION, TREND_DEVIATION])
+MOST_TREND, LEAST_TREND = 50.0, 2e-4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,22 +58,59 @@ class Hyperparameters:
     """Variance of the function."""
     noise: float
     """Variance of the noise that all values have."""
+    trend: float
+    """Variance of the trend over the space."""
 
     @property
     def vector(self) -> Floats:
-        """Their logarithms, shape (g + 2,)."""
-        return np.asarray(np.log(np.concatenate([self.lengths, [self.scale, self.noise]])))
+        """Their logarithms, shape (g + 3,)."""
+        return np.asarray(np.log(np.concatenate([self.lengths, [self.scale, self.noise, self.trend]])))
 
     @staticmethod
     def of(vector: Floats) -> Hyperparameters:
         """Return what `vector` says of them."""
         found = np.exp(vector)
-        return Hyperparameters(found[:-2], float(found[-2]), float(found[-1]))
+        return Hyperparameters(found[:-3], *found[-3:].tolist())
 
     @staticmethod
     def expected(groups: int) -> Hyperparameters:
         """Return the ones to start from: somewhat shorter than the prior's lengths, where gradients say most."""
-        return Hyperparameters(np.full(groups, 0.5 * math.sqrt(groups)), 1.0, 1e-3)
+        return Hyperparameters(np.full(groups, 0.5 * math.sqrt(groups)), 1.0, 1e-3, math.exp(TREND_MEAN))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trend:
+    """What adds up over some features: a line and a parabola along each.
+
+    Some dozens of values in many dimensions say little about what is far from them, but much about such a sum. Its
+    coefficients are normal a priori and all alike.
+    """
+
+    along: NDArray[np.intp]
+    """The features."""
+    weight: float
+    """The standard deviation of each term, in a trend of variance 1."""
+
+    @staticmethod
+    def over(along: NDArray[np.intp], dimensions: int) -> Trend:
+        """Return a trend whose variance is 1 if it goes along all dimensions."""
+        return Trend(along, 1.0 / math.sqrt(2 * max(dimensions, 1)))
+
+    def of(self, features: Floats) -> Floats:
+        """Return lines and parabolas at some points, shape (k, t), each of variance `weight**2` for uniform numbers."""
+        off = features[..., self.along] - 0.5
+        return self.weight * np.concatenate([ROOT12 * off, (12.0 * off**2 - 1.0) / PARABOLA_DEVIATION], axis=-1)
+
+    def slopes(self, features: Floats, by_terms: Floats) -> Floats:
+        """Return slopes by the features of one point, shape (k, m), of what has slopes by the terms, shape (k, t)."""
+        count = len(self.along)
+        steep = 24.0 / PARABOLA_DEVIATION * (features[self.along] - 0.5)
+        slopes = np.zeros((*by_terms.shape[:-1], len(features)))
+        slopes[..., self.along] = self.weight * (ROOT12 * by_terms[..., :count] + steep * by_terms[..., count:])
+        return slopes
+
+
+NO_TREND = Trend(np.zeros(0, dtype=np.intp), 0.0)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,6 +125,7 @@ class Data:
     """Shape (n,)."""
     extra: Floats
     """Variance of each value beyond the noise that all have, shape (n,)."""
+    trend: Trend = NO_TREND
 
 
 def squared_distances(features: Floats, others: Floats) -> Floats:
@@ -102,12 +151,14 @@ def negative_log_posterior(vector: Floats, data: Data) -> tuple[float, Floats]:
         data: What they are to explain.
     """
     count = len(data.values)
-    dimensions = len(vector) - 2
-    lengths, scale, noise = np.exp(vector[:-2]), math.exp(vector[-2]), math.exp(vector[-1])
+    dimensions = len(vector) - OTHERS
+    lengths, (scale, noise, trend) = np.exp(vector[:-OTHERS]), np.exp(vector[-OTHERS:]).tolist()
     scaled = data.features / lengths[data.groups]
     kernel, slope = matern(squared_distances(scaled, scaled), scale)
     np.fill_diagonal(kernel, scale)
-    covariance = kernel.copy()
+    terms = data.trend.of(data.features)
+    along = trend * (terms @ terms.T)
+    covariance = kernel + along
     covariance.flat[:: count + 1] += noise + LEAST_NOISE + data.extra
     factor, failed = dpotrf(covariance, lower=1, overwrite_a=1)
     if failed:
@@ -117,23 +168,22 @@ def negative_log_posterior(vector: Floats, data: Data) -> tuple[float, Floats]:
     inverse = np.tril(inverse) + np.tril(inverse, -1).T
     mean, weights = _mean_and_weights(inverse, data.values)
     residual = data.values - mean
-    lengths_cost, lengths_slope = _unlikely_lengths(vector[:-2])
-    off = (vector[-1] - NOISE_MEAN) / NOISE_DEVIATION
-    large = vector[-2] / SCALE_DEVIATION
-    value = 0.5 * residual @ weights + half + 0.5 * mean**2 / MEAN_VARIANCE + lengths_cost + 0.5 * (off**2 + large**2)
+    lengths_cost, lengths_slope = _unlikely_lengths(vector[:-OTHERS])
+    off = (vector[-OTHERS:] - OTHERS_MEAN) / OTHERS_DEVIATION
+    value = 0.5 * residual @ weights + half + 0.5 * mean**2 / MEAN_VARIANCE + lengths_cost + 0.5 * off @ off
 
     # d(log likelihood) = tr(outer dK) / 2; the mean is at its optimum, so that it adds nothing.
     outer = np.outer(weights, weights) - inverse
     pull = outer * slope
     per_feature = (pull.sum(1) @ scaled**2) - np.einsum("ij,ij->j", scaled, pull @ scaled)
     gradient = np.empty_like(vector)
-    gradient[:-2] = np.bincount(data.groups, weights=per_feature, minlength=dimensions)
-    gradient[-2] = 0.5 * np.einsum("ij,ij->", outer, kernel)
-    gradient[-1] = 0.5 * noise * outer.trace()
+    gradient[:-OTHERS] = np.bincount(data.groups, weights=per_feature, minlength=dimensions)
+    gradient[-3] = 0.5 * np.einsum("ij,ij->", outer, kernel)
+    gradient[-2] = 0.5 * noise * outer.trace()
+    gradient[-1] = 0.5 * np.einsum("ij,ij->", outer, along)
     gradient = -gradient
-    gradient[:-2] += lengths_slope
-    gradient[-2] += large / SCALE_DEVIATION
-    gradient[-1] += off / NOISE_DEVIATION
+    gradient[:-OTHERS] += lengths_slope
+    gradient[-OTHERS:] += off / OTHERS_DEVIATION
     return float(value), gradient
 
 
@@ -160,9 +210,10 @@ def _mean_and_weights(inverse: Floats, values: Floats) -> tuple[float, Floats]:
 def fitted(data: Data, starts: list[Hyperparameters]) -> tuple[Hyperparameters, float]:
     """Return the likeliest hyperparameters that are found from some starts, and their negative log posterior."""
     best, least = starts[0].vector, math.inf
-    groups = len(best) - 2
+    groups = len(best) - OTHERS
     shortest = math.log(SHORTEST * math.sqrt(groups))
     bounds = [(shortest, math.log(1e3))] * groups + [(math.log(0.02), math.log(50.0)), (math.log(1e-8), 0.0)]
+    bounds.append((math.log(LEAST_TREND), math.log(MOST_TREND)))
     for start in starts:
         found = minimize(
             negative_log_posterior,
@@ -188,21 +239,24 @@ class Posterior:
     def __init__(self, parameters: Hyperparameters, data: Data, pending: Floats | None = None) -> None:
         self.parameters = parameters
         self._measure = parameters.lengths[data.groups]
-        scaled = data.features / self._measure
-        self._known = len(scaled)
-        self._weights, self.mean = self._solved(scaled, data.values, parameters.noise + data.extra)
+        self._trend = data.trend
+        self._known = len(data.features)
+        noise = parameters.noise + data.extra
+        self._weights, self.mean = self._solved(data.features, data.values, noise)
+        features = data.features
         if pending is not None and len(pending):
-            scaled = np.vstack([scaled, pending / self._measure])
-            believed = np.full(len(scaled), parameters.noise)
-            believed[: self._known] += data.extra
-        else:
-            believed = parameters.noise + data.extra
-        self._scaled = scaled
-        self._whitening = dtrtri(self._factor(scaled, believed), lower=1)[0]
+            features = np.vstack([features, pending])
+            noise = np.concatenate([noise, np.full(len(pending), parameters.noise)])
+        self._scaled = features / self._measure
+        self._terms = self._trend.of(features)
+        self._whitening = dtrtri(self._factor(features, noise), lower=1)[0]
         """The inverse of the covariance's lower Cholesky factor."""
 
-    def _factor(self, scaled: Floats, noise: Floats | float) -> Floats:
+    def _factor(self, features: Floats, noise: Floats) -> Floats:
+        scaled = features / self._measure
         covariance = self._kernel(squared_distances(scaled, scaled))[0]
+        terms = self._trend.of(features)
+        covariance += self.parameters.trend * (terms @ terms.T)
         for jitter in (LEAST_NOISE, 1e-5, 1e-3):
             trial = covariance.copy()
             trial.flat[:: len(trial) + 1] += noise + jitter
@@ -211,8 +265,8 @@ class Posterior:
                 return np.tril(factor)
         raise AssertionError("a covariance with a jitter of 0.001 is not positive definite")
 
-    def _solved(self, scaled: Floats, values: Floats, noise: Floats | float) -> tuple[Floats, float]:
-        factor = self._factor(scaled, noise)
+    def _solved(self, features: Floats, values: Floats, noise: Floats) -> tuple[Floats, float]:
+        factor = self._factor(features, noise)
         both, _ = dpotrs(factor, np.column_stack([values, np.ones_like(values)]), lower=1)
         mean = float(both[:, 1] @ values / (both[:, 1].sum() + 1.0 / MEAN_VARIANCE))
         return both[:, 0] - mean * both[:, 1], mean
@@ -223,9 +277,12 @@ class Posterior:
     def at(self, features: Floats) -> tuple[Floats, Floats]:
         """Return the mean and the variance of the function at some points, each of shape (k,)."""
         across, _ = self._kernel(squared_distances(features / self._measure, self._scaled))
+        terms = self._trend.of(features)
+        across += self.parameters.trend * (terms @ self._terms.T)
+        prior = self.parameters.scale + self.parameters.trend * (terms**2).sum(1)
         mean = self.mean + across[:, : self._known] @ self._weights
         explained = ((across @ self._whitening.T) ** 2).sum(1)
-        return mean, np.maximum(self.parameters.scale - explained, 1e-12)
+        return mean, np.maximum(prior - explained, 1e-12)
 
     def with_slopes(self, features: Floats) -> tuple[float, float, Floats, Floats]:
         """Return mean and variance at one point of shape (m,), and their derivatives by its features."""
@@ -233,12 +290,16 @@ class Posterior:
         apart = scaled[None, :] - self._scaled
         across, slope = self._kernel(np.einsum("ij,ij->i", apart, apart))
         lean = -slope[:, None] * apart / self._measure
+        trend, terms = self.parameters.trend, self._trend.of(features)
+        across += trend * (self._terms @ terms)
+        lean += trend * self._trend.slopes(features, self._terms)
+        prior = self.parameters.scale + trend * float(terms @ terms)
         white = self._whitening @ across
         mean = self.mean + across[: self._known] @ self._weights
-        variance = max(self.parameters.scale - float(white @ white), 1e-12)
+        variance = max(prior - float(white @ white), 1e-12)
         return (
             float(mean),
             variance,
             self._weights @ lean[: self._known],
-            -2.0 * (white @ self._whitening) @ lean,
+            2.0 * (trend * self._trend.slopes(features, terms) - (white @ self._whitening) @ lean),
         )

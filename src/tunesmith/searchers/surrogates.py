@@ -69,7 +69,7 @@ class Surrogates:
 
     def _data(self, points: Floats, losses: Floats, spread: Floats, warp: Warp) -> Data:
         extra = np.minimum(spread * warp.slope(losses), 10.0) ** 2
-        return Data(self.features.of(points), self.features.groups, warp.of(losses), extra)
+        return Data(self.features.of(points), self.features.groups, warp.of(losses), extra, self.features.trend)
 
     def _hyperparameters(self, points: Floats, losses: Floats, spread: Floats, count: int) -> Hyperparameters:
         points, losses, spread = points[:count], losses[:count], spread[:count]
