@@ -29,9 +29,15 @@ def checkpoint_folder(trial: int, attempt: int, number: int) -> str:
     return f"{trial_folder(trial)}/{CHECKPOINTS}/{attempt}-{number:06d}"
 
 
-def start_folder(trial: int, attempt: int) -> str:
-    """Return where an attempt keeps what it has downloaded to start from. By its name what is left of it is pruned."""
-    return f"{trial_folder(trial)}/{CHECKPOINTS}/.{attempt}-start.tmp"
+def start_folder(trial: int, attempt: int, part: str = "") -> str:
+    """Return where an attempt keeps what it has downloaded to start from. By its name what is left of it is pruned.
+
+    Args:
+        trial: The trial.
+        attempt: Its attempt.
+        part: Which part of the attempt, for those on other nodes than its first: these may see the same folders.
+    """
+    return f"{trial_folder(trial)}/{CHECKPOINTS}/.{attempt}{part}-start.tmp"
 
 
 def checkpoint_container(reference: str) -> str:

@@ -212,19 +212,6 @@ def test_a_function_of_config_and_reporter_works_in_this_very_process_too(tmp_pa
     assert results[0].history[-1]["ranks"] == 2
 
 
-def test_bundles_on_several_machines_are_refused_with_advice(tmp_path):
-    distributed = pytest.importorskip("distributed")
-    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
-        results = run(
-            tmp_path,
-            lambda config: None,
-            resources=tune.Bundles([{"cpu": 1}] * 2, "STRICT_SPREAD"),
-            executor=tune.DaskExecutor(cluster.scheduler_address),
-        )
-
-    assert "its workers run on one machine only" in results[0].error.message
-
-
 @pytest.mark.parametrize(
     "arguments",
     [{"workers": 0}, {"workers": 1.5}, {"workers": 2, "start_method": "thread"}, {"workers": 2, "backend": 1}],

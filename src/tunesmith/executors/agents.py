@@ -18,12 +18,12 @@ from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Reported
 from ..errors import ConfigError
 from ..remote import RemoteFolder
-from ..worker.protocol import Assignment, End, Ended, Go, Message, Report
+from ..worker.protocol import Assignment, End, Ended, Gather, Go, Message, Report
 from ..worker.system import THREAD_VARIABLES
 from ..worker.wire import Alive, Leaving, Payload, Ready, Setup, Started, Stop
 from .base import Executor, Job, assignment_of
 from .connection import AgentLine, Incoming
-from .gangs import Gang
+from .gangs import PART_GRACE, Gang
 from .gathering import Gathering
 from .payload import packed
 from .preload import modules_to_preload
@@ -123,9 +123,9 @@ class AgentExecutor(Executor):
 
     def _begin_if_complete(self, key: tuple[int, int]) -> None:
         gang = self._gangs.get(key)
-        if gang is not None and gang.waiting is not None and gang.is_complete:
-            assignment, gang.waiting = gang.waiting, None
-            self._hand_over(gang.lines[0], assignment)
+        if gang is not None and gang.is_waiting and gang.is_complete:
+            gang.is_waiting = False
+            self._hand_over(gang.lines[0], gang.assignment)
 
     def _hand_over(self, line: AgentLine, assignment: Assignment) -> None:
         try:
@@ -274,13 +274,16 @@ class AgentExecutor(Executor):
         for trial, attempt in sorted(line.live):
             self._end(trial, attempt, "lost", Failure("lost", reason))
         for key in sorted(line.held):
-            self._bereave(key, reason)
+            self._bereave(key, line, reason)
 
-    def _bereave(self, key: tuple[int, int], reason: str) -> None:
+    def _bereave(self, key: tuple[int, int], line: AgentLine, reason: str) -> None:
         """End an attempt that has lost a part of what it holds."""
         gang = self._gangs[key]
-        if gang.waiting is not None:
+        gang.parts.discard(line)
+        if gang.is_waiting:
             self._end(*key, "lost", Failure("lost", reason))
+        elif gang.end is not None:
+            self._end_with_last_part(key, gang)
         elif not gang.loss:
             gang.loss = reason
             self._send(gang.lines[0], Stop(*key, 0.0))
@@ -290,7 +293,7 @@ class AgentExecutor(Executor):
     def _tell(self, command: Proceed | Halt | Kill, message: Go | End | Stop) -> None:
         key = (command.trial, command.attempt)
         line, gang = self._live.get(key), self._gangs.get(key)
-        if gang is not None and gang.waiting is not None:
+        if gang is not None and gang.is_waiting:
             self._end(*key, "halted" if isinstance(command, Halt) else "killed", None)
         elif line is not None:
             self._send(line, message)
@@ -384,9 +387,8 @@ class AgentExecutor(Executor):
                     )
                 continue
             match message:
-                case Ended():
-                    if (message.trial, message.attempt) in live:
-                        self._take_end(line, message)
+                case Ended() | Gather():
+                    self._take_of_attempt(line, message)
                 case Started(trial, attempt, pid, host):
                     if (trial, attempt) in live:
                         events.append(AttemptStarted(at=at, trial=trial, attempt=attempt, pid=pid, host=host))
@@ -412,8 +414,41 @@ class AgentExecutor(Executor):
             # It goes on elsewhere, from what it has saved. Had it failed by itself, it would do so there; a batch
             # system's signal reaches what the user's code has started too, and what that leads to is no failure.
             outcome, failure = "lost", Failure("lost", reason)
+        elif gang is not None and gang.failure is not None and outcome in ("failed", "lost", "killed"):
+            outcome, failure = gang.failure
         saved = message.checkpoint, message.checkpoint_bytes, message.checkpoint_failure
         self._end(message.trial, message.attempt, outcome, failure, *saved)
+
+    # Attempts of several parts, see `gangs`.
+
+    def _take_of_attempt(self, line: AgentLine, message: Ended | Gather) -> None:
+        key = (message.trial, message.attempt)
+        if key in line.held and isinstance(message, Ended):
+            self._take_part_end(line, message)
+        elif key in line.live and isinstance(message, Ended):
+            self._take_end(line, message)
+        elif key in line.live and isinstance(message, Gather):
+            self._gather(message)
+
+    def _gather(self, message: Gather) -> None:
+        key = (message.trial, message.attempt)
+        gang = self._gangs.get(key)
+        if gang is None or gang.loss or gang.end is not None:
+            return
+        for line, assignment in gang.gather(message.meeting):
+            self._send(line, assignment)
+
+    def _take_part_end(self, line: AgentLine, message: Ended) -> None:
+        key = (message.trial, message.attempt)
+        gang = self._gangs[key]
+        if gang.take_part_end(line, message):
+            self._send(gang.lines[0], Stop(*key, PART_GRACE))
+        self._end_with_last_part(key, gang)
+
+    def _end_with_last_part(self, key: tuple[int, int], gang: Gang) -> None:
+        if gang.end is not None and not gang.parts:
+            trial, attempt = key
+            self._end(trial, attempt, *gang.end)
 
     def _end(
         self,
@@ -425,10 +460,17 @@ class AgentExecutor(Executor):
         checkpoint_bytes: int = 0,
         checkpoint_failure: str = "",
     ) -> None:
+        gang = self._gangs.get((trial, attempt))
+        if gang is not None and gang.parts:
+            if gang.end is None:
+                gang.end = outcome, failure, checkpoint, checkpoint_bytes, checkpoint_failure
+                for part in gang.parts:
+                    self._send(part, Stop(trial, attempt, PART_GRACE))
+            return
         line = self._live.pop((trial, attempt), None)
         if line is None:
             return
-        gang = self._gangs.pop((trial, attempt), None)
+        self._gangs.pop((trial, attempt), None)
         line.live.discard((trial, attempt))
         self._events.append(
             AttemptEnded(

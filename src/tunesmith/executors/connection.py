@@ -14,10 +14,10 @@ from time import monotonic
 import msgspec
 
 from ..worker import system
-from ..worker.protocol import Ended, Message, Report
+from ..worker.protocol import Ended, Gather, Message, Report
 from ..worker.wire import Alive, Bytes, FrameReader, Leaving, Outbox, Ping, Ready, Started, frame, header
 
-Incoming = Report | Ended | Started | Alive | Ready | Leaving
+Incoming = Report | Gather | Ended | Started | Alive | Ready | Leaving
 _LAST_WORDS = 2000
 
 

@@ -1,4 +1,4 @@
-"""torch distributed inside a trial: torchrun's own elastic launch, one process per worker, on the trial's machine."""
+"""torch distributed inside a trial: torchrun's own elastic launch, one process per worker, on one node or several."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from ..core.bundles import Bundles
 from ..errors import ConfigError, require
 from ..executors.by_value import pickled
 from ..trainables import name_of
-from ..worker.ranks import Exits, Relay, be_rank
+from ..worker.rank_host import Exits
+from ..worker.rank_nodes import Companion
+from ..worker.ranks import Relay, be_rank
 from ..worker.session import Session, running
 
 _LAUNCHER = "torch.distributed.launcher.api"
@@ -33,8 +35,10 @@ class TorchTrainable:
     too, and the trial fails with that worker's traceback. `tune.get_checkpoint()` and `tune.get_context()` are the same
     in all workers. All begin with the same random seed: add the rank to it for what is to differ.
 
-    Each trial asks for a bundle per worker, all on one machine. Each worker has as many threads as its bundle has CPUs,
-    and with a GPU per worker `torch.cuda` is set to its own.
+    Each trial asks for a bundle per worker, on as few nodes as can be; `resources=tune.Bundles(...)` places them
+    otherwise. Where they lie on several nodes, the agent of each node starts the workers there, which meet at the first
+    one. Each worker has as many threads as its bundle has CPUs, and with a GPU per worker `torch.cuda` is set to its
+    own.
 
     Args:
         train: A function of `(config)`; data bound by `with_parameters` comes by keyword.
@@ -75,7 +79,7 @@ class TorchTrainable:
             raise ConfigError(f"TorchTrainable: backend={backend!r}: give 'gloo', 'nccl' or None.")
         require(_LAUNCHER, feature="TorchTrainable", extra="torch")
         each = dict({"cpu": 1} if resources_per_worker is None else resources_per_worker)
-        self.default_resource_request = Bundles([each] * workers, strategy="STRICT_PACK")
+        self.default_resource_request = Bundles([each] * workers)
         """What a trial asks for, unless `resources=` says otherwise."""
         has_gpus = each.get("gpu", 0) >= 1
         self._workers = workers
@@ -97,49 +101,108 @@ class TorchTrainable:
     def __call__(self, config: dict[str, Any], *_reporter: Any, **parameters: Any) -> None:
         """Run all workers of one trial."""
         session = running("TorchTrainable")
-        _check_is_on_one_machine(session)
+        counts = _workers_on_nodes(session, self._workers)
         ranked = _Ranked(
             self._packed or _bytes_of(self.__wrapped__), self._backend, self._timeout, self._gpus_per_worker
         )
         parameters.pop("reporter", None)
         job = dataclasses.replace(session.job, trainable=ranked, parameters=parameters)
         order = _bytes_of((job, session.assignment))
-        relay = Relay(session, self._workers, self._grace)
-        relay.run(lambda: self._launch(relay.address, order))
+        first, *elsewhere = counts
+        if at := session.assignment.at:
+            number = list(counts).index(at)
+            companion = Companion(session, number, self._grace)
+            companion.run(
+                lambda host, port: self._launch(
+                    companion.address, order, counts[at], _many_nodes(len(counts), number, host, port, session)
+                )
+            )
+        elif elsewhere:
+            store = _Store()
+            relay = Relay(session, self._workers, self._grace, elsewhere=elsewhere, opens=store.open)
+            relay.run(
+                lambda: self._launch(
+                    relay.address, order, counts[first], _many_nodes(len(counts), 0, "localhost", store.port, session)
+                )
+            )
+        else:
+            relay = Relay(session, self._workers, self._grace)
+            relay.run(lambda: self._launch(relay.address, order, self._workers, _one_node()))
 
-    def _launch(self, address: str, order: bytes) -> Exits:
-        """Start the workers as torchrun does, and wait for their end."""
+    def _launch(self, address: str, order: bytes, count: int, settings: dict[str, Any]) -> Exits:
+        """Start the workers of this node as torchrun does, and wait for their end."""
         from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
         from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
         # It says for each trial that it cannot see to signals, and how each worker ended: here the relay's business.
         logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
-        settings = LaunchConfig(
-            min_nodes=1,
-            max_nodes=1,
-            nproc_per_node=self._workers,
-            run_id=uuid.uuid4().hex,
-            rdzv_backend="c10d",
-            rdzv_endpoint="localhost:0",
-            local_addr="localhost",
+        config = LaunchConfig(
+            nproc_per_node=count,
             max_restarts=0,
             monitor_interval=0.05,
             start_method=self._start_method,
+            **settings,
         )
         try:
-            elastic_launch(settings, _work)(address, order)
+            elastic_launch(config, _work)(address, order)
         except ChildFailedError as error:
             return {rank: failure.exitcode for rank, failure in error.failures.items()}
         return {}
 
 
-def _check_is_on_one_machine(session: Session) -> None:
-    nodes = {bundle.node for bundle in session.context.bundles}
-    if len(nodes) > 1:
+def _workers_on_nodes(session: Session, workers: int) -> dict[str, int]:
+    """Return how many workers each of the trial's nodes has, the first one first."""
+    nodes = [bundle.node for bundle in session.context.bundles]
+    if len(set(nodes)) == 1:
+        return {nodes[0]: workers}
+    if workers % len(nodes):
         raise ConfigError(
-            f"TorchTrainable: the bundles of trial {session.assignment.trial} lie on {' and '.join(sorted(nodes))}, "
-            "and its workers run on one machine only. Leave resources= out, or give it strategy='STRICT_PACK'."
+            f"TorchTrainable: {workers} workers cannot be shared out evenly among the {len(nodes)} bundles of trial "
+            f"{session.assignment.trial}, which lie on several nodes. Give resources= with a bundle for each worker."
         )
+    return {node: nodes.count(node) * workers // len(nodes) for node in nodes}
+
+
+def _one_node() -> dict[str, Any]:
+    return {
+        "min_nodes": 1,
+        "max_nodes": 1,
+        "run_id": uuid.uuid4().hex,
+        "rdzv_backend": "c10d",
+        "rdzv_endpoint": "localhost:0",
+        "local_addr": "localhost",
+    }
+
+
+def _many_nodes(count: int, number: int, host: str, port: int, session: Session) -> dict[str, Any]:
+    """Return the settings by which node `number` finds the others at the store that the first one has opened.
+
+    torchrun's static rendezvous keeps the order of the nodes, so that rank 0 is on the first one.
+    """
+    return {
+        "min_nodes": count,
+        "max_nodes": count,
+        "run_id": f"{session.assignment.trial}-{session.assignment.attempt}",
+        "rdzv_backend": "static",
+        "rdzv_endpoint": f"{host}:{port}",
+        "rdzv_configs": {"rank": number},
+    }
+
+
+class _Store:
+    """The store that ranks on several nodes meet at."""
+
+    port = 0
+
+    def open(self) -> int:
+        """Open it at a port that is free; torchrun finds it there, as a process has one store server per port."""
+        import torch
+
+        self._store: Any = torch.distributed.TCPStore(  # type: ignore[attr-defined]
+            "localhost", 0, None, True, wait_for_workers=False, multi_tenant=True
+        )
+        self.port = int(self._store.port)
+        return self.port
 
 
 def _bytes_of(value: Any) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import dataclass
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,7 +61,12 @@ class Keeping:
         container = self._folder / checkpoint_container(assignment.checkpoint)
         if self._remote is None:
             return container
-        return self._folder / start_folder(assignment.trial, assignment.attempt) / container.name
+        return self._folder / start_folder(assignment.trial, assignment.attempt, self._part) / container.name
+
+    @property
+    def _part(self) -> str:
+        at = self._assignment.at
+        return f"-{blake2b(at.encode(), digest_size=4).hexdigest()}" if at else ""
 
     def fetch(self) -> None:
         """Download what the attempt starts from, if it lies elsewhere.
@@ -70,8 +76,8 @@ class Keeping:
             StorageError: The storage cannot be reached.
         """
         reference, container = self._assignment.checkpoint, self.start_container
-        if self._remote is None or reference is None or container is None:
-            return
+        if self._remote is None or reference is None or container is None or self._assignment.is_rank:
+            return  # A rank finds what the process has downloaded that started it.
         from . import transfer  # only where it is needed
 
         self.release()
@@ -79,12 +85,12 @@ class Keeping:
 
     def release(self) -> None:
         """Delete what this attempt, or an earlier one that was killed, has downloaded to start from."""
-        if self._remote is None or self._assignment.checkpoint is None:
+        if self._remote is None or self._assignment.checkpoint is None or self._assignment.is_rank:
             return
         import shutil
 
         checkpoints = (self._folder / start_folder(self._assignment.trial, self._assignment.attempt)).parent
-        for folder in checkpoints.glob(".*-start.tmp"):
+        for folder in checkpoints.glob(f".*{self._part}-start.tmp"):
             shutil.rmtree(folder, ignore_errors=True)
 
     def store(self, saved: str, number: int) -> Stored:

@@ -29,7 +29,7 @@ from typing import Any
 import msgspec
 
 from . import system
-from .protocol import Assignment, End, Ended, Go, Report
+from .protocol import Assignment, End, Ended, Gather, Go, Report
 from .runner import Runner, WorkerJob
 from .session import TrialHalted
 from .wire import Bytes, FrameReader, Idle, Payload, Setup, frame
@@ -131,7 +131,7 @@ class Line:
         """Carry this attempt's messages from now on."""
         self._trial, self._attempt = assignment.trial, assignment.attempt
 
-    def send(self, report: Report) -> None:
+    def send(self, report: Report | Gather) -> None:
         """Send a report; blocks while the driver is slower."""
         termination = self._termination
         # Half a frame would garble everything that follows.
@@ -324,8 +324,9 @@ class Worker:
 
 def shape_of(assignment: Assignment) -> tuple[int, tuple[str, ...]]:
     """Return what cannot change in a living process: how many threads to use, and the GPUs of all bundles here."""
-    others = (gpu for share in assignment.more if share.node == assignment.node for gpu in share.gpus)
-    return max(1, int(assignment.resources.get("cpu", 1))), tuple(dict.fromkeys((*assignment.gpus, *others)))
+    here = assignment.shares_here
+    gpus = (gpu for share in here for gpu in share.gpus)
+    return max(1, int(here[0].resources.get("cpu", 1))), tuple(dict.fromkeys(gpus))
 
 
 def shape_variables(setup: Setup, shape: tuple[int, tuple[str, ...]]) -> dict[str, str]:

@@ -48,6 +48,18 @@ class Assignment(Message, frozen=True):
     more: tuple[Share, ...] = ()
     rank: int = 0
     """Which of the trial's own processes this is, where it has several that run the same code; only 0 reports."""
+    is_rank: bool = False
+    """Whether this is one of several such processes, and not the one that has started them."""
+    at: str = ""
+    """The node where this part of the attempt is to run; "": `node`, the first."""
+    meeting: str = ""
+    """For a part on another node than the first: what the first part has said in its `Gather`."""
+
+    @property
+    def shares_here(self) -> list[Share]:
+        """What the attempt holds on the node where this part of it runs."""
+        here = self.at or self.node
+        return [share for share in (Share(self.node, self.resources, self.gpus), *self.more) if share.node == here]
 
 
 class Report(Message, frozen=True):
@@ -62,6 +74,17 @@ class Report(Message, frozen=True):
     waits: bool = False
     checkpoint_bytes: int = 0
     checkpoint_failure: str = ""
+
+
+class Gather(Message, frozen=True):
+    """Worker to driver: have this attempt run on all other nodes too where it holds something.
+
+    Each of these parts is told `meeting`, and has an end of its own, which the driver awaits before the attempt's.
+    """
+
+    trial: int
+    attempt: int
+    meeting: str
 
 
 class Ended(Message, frozen=True):

@@ -145,9 +145,9 @@ class Session:
             trial_id=assignment.trial,
             trial_name=f"{self.experiment}_{assignment.trial:05d}",
             experiment=self.experiment,
-            resources=dict(assignment.resources),
+            resources=dict(assignment.shares_here[0].resources),
             attempt=assignment.attempt,
-            node=assignment.node,
+            node=assignment.at or assignment.node,
             bundles=(
                 Bundle(assignment.node, dict(assignment.resources), assignment.gpus),
                 *(Bundle(share.node, dict(share.resources), share.gpus) for share in assignment.more),
