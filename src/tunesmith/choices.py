@@ -239,7 +239,8 @@ def holds_paused(pause: str, executor: Executor) -> bool:
     if holds and not executor.can_hold:
         raise ConfigError(
             f"pause='hold' keeps the processes of paused trials, and {type(executor).__name__} cannot: its trials have "
-            "none of their own that could stand still. Leave it out, or use executor='local'."
+            "none of their own, or none that could stand still while others have their resources. Leave it out, or use "
+            "executor='local'."
         )
     return holds
 

@@ -303,6 +303,11 @@ def test_the_command_line_runs_a_function_on_the_cluster(cluster, tmp_path):
     assert all(":" in event.placement.node for event in events(tmp_path / "results", TrialLaunched))
 
 
+def test_paused_trials_are_not_held_where_ray_counts_what_they_hold(tmp_path):
+    with pytest.raises(ConfigError, match="RayExecutor cannot"):
+        run(tmp_path, lambda config: None, pause="hold")
+
+
 def test_the_driver_does_not_run_over_rays_client():
     with pytest.raises(ConfigError, match="ray job submit"):
         RayExecutor("ray://head:10001")

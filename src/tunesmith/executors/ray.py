@@ -17,6 +17,7 @@ from ..core.commands import Halt, Kill, Start
 from ..core.events import Event, Failure, Node, NodesChanged
 from ..errors import ConfigError, require
 from ..worker.handshake import new_name
+from ..worker.protocol import Gather
 from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
@@ -49,6 +50,9 @@ class RayExecutor(AgentExecutor):
         idle_s: Seconds after which resources that no trial uses are given back to the cluster.
         start_method: As of `LocalExecutor`.
     """
+
+    can_hold = False
+    """Ray counts what an actor holds, and would give nobody else the resources of a trial that stands still."""
 
     def __init__(
         self,
@@ -99,7 +103,7 @@ class RayExecutor(AgentExecutor):
         self._reuses = job.reuse_workers
         self._connect()
         self._demand = Demand(self._ray, self._queue_trials)
-        self._nodes = RayNodes(self._ray, self.wake, lambda: self._demand.meet(self._nodes.identifiers))
+        self._nodes = RayNodes(self._ray, self.wake, lambda: self._demand.meet(self._nodes))
         self._listener = Listener(self.wake)
         call = Call((self._ray.util.get_node_ip_address(),), self._listener.port, self._listener.key)
         self._starter = (GroupSlots if self._trial_in_actor else AgentSlots)(self._ray, self._nodes, call)
@@ -147,8 +151,8 @@ class RayExecutor(AgentExecutor):
             self._waits_since = monotonic()
         elif monotonic() - self._waits_since > SAY_AFTER:
             self._tell_once(
-                f"no node that is there could run a trial that asks for {request_text(requests[0])}; waiting for Ray's "
-                "autoscaler to start one, for as long as it takes (Ctrl-C ends it)"
+                f"no node that is there could run a trial that asks for {request_text(requests[0])}; waiting for one "
+                "that could to join the cluster, for as long as it takes (Ctrl-C ends the wait)"
             )
 
     def _all_nodes(self) -> tuple[Node, ...]:
@@ -185,6 +189,14 @@ class RayExecutor(AgentExecutor):
 
     def _lines_for(self, command: Start) -> tuple[AgentLine, ...]:
         return tuple(self._slot_for(held).line for held in self._starter.held_for(command.placement))
+
+    def _gather(self, message: Gather) -> None:
+        """Let the other nodes of an attempt run parts of it, if it has agents there."""
+        if not self._trial_in_actor:
+            super()._gather(message)
+            return
+        told = "ConfigError: parts of this trial run under agents on its other nodes: leave trial_in_actor=True out"
+        self._end(message.trial, message.attempt, "failed", Failure("exception", told))
 
     # Slots.
 

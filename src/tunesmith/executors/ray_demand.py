@@ -18,7 +18,7 @@ from typing import Any
 from ..core.bundles import split
 from ..core.events import Node
 from ..core.packing import ANYTHING
-from .ray_nodes import NODE_LABEL, ours
+from .ray_nodes import NODE_LABEL, RayNodes, ours
 from .ray_slots import rays
 
 MOST_ALIKE = 64
@@ -75,9 +75,17 @@ class Demand:
             found += [Node(f"a node to come, {n}", anything, expected=True) for n in range(1, MOST_ALIKE + 1)]
         return tuple(found)
 
-    def meet(self, there: tuple[str, ...]) -> None:
-        """Have Ray know what is wanted now; `there` are its identifiers of the nodes that are there."""
-        wanted = Counter((tuple(request.items()), there) for request in self.wanted)
+    def meet(self, nodes: RayNodes) -> None:
+        """Have Ray know what is wanted now beside the nodes that are there."""
+        self._show(nodes.identifiers, self.wanted if self.may_come(nodes.known) else ())
+
+    def close(self) -> None:
+        """Want nothing any more."""
+        self.wanted = ()
+        self._show((), ())
+
+    def _show(self, there: tuple[str, ...], requests: Sequence[Mapping[str, float]]) -> None:
+        wanted = Counter((tuple(request.items()), there) for request in requests)
         kept = []
         for key, group in self._groups:
             if wanted[key] > 0:
@@ -88,11 +96,6 @@ class Demand:
         self._groups = kept
         for key in wanted.elements():
             self._groups.append((key, self._shown(dict(key[0]), there)))
-
-    def close(self) -> None:
-        """Want nothing any more."""
-        self.wanted = ()
-        self.meet(())
 
     def _shown(self, request: dict[str, float], there: tuple[str, ...]) -> Any:
         from ray.util.placement_group import placement_group
