@@ -12,14 +12,13 @@ import sys
 import textwrap
 import threading
 import time
-from dataclasses import astuple
 from pathlib import Path
 
 import pytest
+from machines import LATER, Machines
 
 import tunesmith as tune
-from tunesmith.core.events import AttemptEnded, AttemptStarted, Node, SessionOpened
-from tunesmith.executors.nodes import NodeExecutor
+from tunesmith.core.events import AttemptEnded, AttemptStarted, SessionOpened
 from tunesmith.store.reader import JournalReader
 from tunesmith.worker.system import IS_LINUX
 
@@ -27,48 +26,6 @@ pytestmark = [
     pytest.mark.heavy,
     pytest.mark.skipif(not IS_LINUX, reason="what agents rely on to end in time is Linux's"),
 ]
-LATER = ["sh", "-c", 'sleep 3; exec "$@"', "sh"]
-"""Puts off the start of a node until the trial runs on the other one."""
-SERVE = "import sys; from tunesmith.worker.remote import serve; print(serve(*eval(sys.argv[1])))"
-
-
-class Machines(NodeExecutor):
-    """Two nodes, of a CPU each: the commands that start a program on them."""
-
-    driver_timeout = 2.0
-    lease = 4.5
-    agent_timeout = 7.0
-
-    def __init__(self, *prefixes, address="127.0.0.1"):
-        super().__init__(driver_address=address)
-        self._prefixes = prefixes
-        self._processes = []
-
-    def close(self):
-        super().close()
-        for process in self._processes:
-            process.wait()
-
-    def _connect(self, job):
-        for number, prefix in enumerate(self._prefixes):
-
-            def begin(call, prefix=prefix):
-                command = [*prefix, sys.executable, "-c", SERVE, repr(astuple(call))]
-                self._processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
-                return self._processes[-1]
-
-            self._order(Node(f"node {number}", {"cpu": 1.0}), begin)
-
-    def _look(self):
-        for handle in self._handles:
-            if handle.poll() is not None:
-                self._give_up(handle, "its process has ended")
-
-    def _dismiss(self, handle):
-        pass  # Whoever could end it does not reach it.
-
-    def _waiting(self, handle):
-        return "it starts"
 
 
 def train(config):
@@ -201,7 +158,6 @@ def test_a_resumed_driver_waits_for_the_end_of_what_its_dead_one_cannot_have_end
             import sys
             sys.path[:0] = [{str(Path(__file__).parent)!r}]
             import test_fencing as here
-            from pathlib import Path
             there = [] if sys.argv[1:] else ["ip", "netns", "exec", {name!r}]
             executor = here.Machines(there, address={address!r})
             here.tune.run(here.train, space={{"trace": {str(trace)!r}}}, name="e", storage_path={str(tmp_path)!r},

@@ -9,14 +9,17 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import secrets
 import select
 from abc import abstractmethod
+from pathlib import Path
 from time import monotonic, sleep
 from typing import Any
 
 from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Reported
 from ..errors import ConfigError
+from ..layout import PROBE
 from ..remote import RemoteFolder
 from ..worker.protocol import Assignment, End, Ended, Gather, Go, Message, Report
 from ..worker.system import THREAD_VARIABLES
@@ -72,6 +75,7 @@ class AgentExecutor(Executor):
         """What is known here before anyone asks."""
         self._gathering = Gathering()
         self._beat_at = 0.0
+        self._has_said = False
         self._wake_in, self._wake_out = -1, -1
         self._poller = select.poll()
         """Of what wakes us, and of the agents that are connected."""
@@ -108,6 +112,8 @@ class AgentExecutor(Executor):
 
     def start(self, command: Start) -> None:
         """Hand an attempt to an agent, once all are there that hold something for it."""
+        if not self._has_said:
+            self._say_where()
         lines = self._lines_for(command)
         assignment = assignment_of(command, self._folder)
         key = (command.trial, command.attempt)
@@ -120,6 +126,14 @@ class AgentExecutor(Executor):
         for line in lines[1:]:
             line.held.add(key)
         self._begin_if_complete(key)
+
+    def _say_where(self) -> None:
+        """Let agents find out whether they see the experiment's folder."""
+        assert self._setup is not None, "open() comes first"
+        self._has_said = True
+        if self._setup.word:
+            with contextlib.suppress(OSError):  # Without it they take it for another one, which is slow but right.
+                Path(self._folder, PROBE).write_text(self._setup.word)
 
     def _begin_if_complete(self, key: tuple[int, int]) -> None:
         gang = self._gangs.get(key)
@@ -181,6 +195,10 @@ class AgentExecutor(Executor):
             if descriptor >= 0:
                 os.close(descriptor)
         self._wake_in = self._wake_out = -1
+        if self._has_said and self.lease:
+            with contextlib.suppress(OSError):
+                Path(self._folder, PROBE).unlink()
+        self._has_said = False
         self._lines.clear()
         self._doubted.clear()
         self._live.clear()
@@ -218,6 +236,7 @@ class AgentExecutor(Executor):
             hide_gpus=hide_gpus,
             driver_timeout=self.driver_timeout,
             by_main_thread=by_main_thread,
+            word=secrets.token_hex(16) if self.lease else "",
         )
         self._wake_in, self._wake_out = os.pipe()
         os.set_blocking(self._wake_in, False)

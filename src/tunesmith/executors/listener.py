@@ -8,7 +8,9 @@ import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
+from ..worker.depot import DEPOT
 from ..worker.handshake import NotAuthenticError, admit, new_key
+from .depot import Depot
 
 PATIENCE = 10.0
 """Seconds that a stranger has to prove that it is an agent."""
@@ -23,11 +25,15 @@ class Listener:
         connected: Called in another thread when there is one to be taken.
         host: The interface to listen on; "" for all.
         port: Which port; 0: any that is free.
+        depot: Takes and gives checkpoints, for who comes for that.
     """
 
-    def __init__(self, connected: Callable[[], None], *, host: str = "", port: int = 0) -> None:
+    def __init__(
+        self, connected: Callable[[], None], *, host: str = "", port: int = 0, depot: Depot | None = None
+    ) -> None:
         self.key = new_key()
         self._connected = connected
+        self._depot = depot
         self._socket = socket.create_server((host, port), backlog=1024)
         self._ready: SimpleQueue[tuple[bytes, socket.socket]] = SimpleQueue()
         self._room = threading.Semaphore(MOST_STRANGERS)
@@ -51,6 +57,8 @@ class Listener:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # Closing alone does not end an `accept` under way.
         self._socket.close()
+        if self._depot is not None:
+            self._depot.close()
         for _, sock in self.taken():
             sock.close()
 
@@ -73,5 +81,8 @@ class Listener:
             return
         finally:
             self._room.release()
+        if name == DEPOT and self._depot is not None:
+            self._depot.serve(sock)
+            return
         self._ready.put((name, sock))
         self._connected()

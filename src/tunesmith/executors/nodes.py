@@ -22,6 +22,7 @@ from ..worker.handshake import new_name
 from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
+from .depot import Depot
 from .listener import Listener
 
 SAY_AFTER = 10.0
@@ -96,7 +97,7 @@ class NodeExecutor(AgentExecutor):
             MissingExtra: The engine's package is not installed.
         """
         self._prepare(job, at, by_main_thread=False)
-        self._listener = Listener(self.wake)
+        self._listener = Listener(self.wake, depot=Depot(job.folder.absolute()))
         self._connect(job)
         return self._all_nodes()
 

@@ -21,6 +21,7 @@ from ..worker.protocol import Gather
 from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
+from .depot import Depot
 from .listener import Listener
 from .nodes import SAY_AFTER
 from .ray_demand import Demand
@@ -104,7 +105,7 @@ class RayExecutor(AgentExecutor):
         self._connect()
         self._demand = Demand(self._ray, self._queue_trials)
         self._nodes = RayNodes(self._ray, self.wake, lambda: self._demand.meet(self._nodes))
-        self._listener = Listener(self.wake)
+        self._listener = Listener(self.wake, depot=Depot(job.folder.absolute()))
         call = Call((self._ray.util.get_node_ip_address(),), self._listener.port, self._listener.key)
         self._starter = (GroupSlots if self._trial_in_actor else AgentSlots)(self._ray, self._nodes, call)
         self._nodes.watch()

@@ -16,12 +16,16 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import pairwise
+from pathlib import Path
 from types import FrameType
 
 import msgspec
 
+from ..layout import PROBE
 from . import process, system
+from .depot import Address
 from .lease import Lease
 from .output import NAMES, Output
 from .process import shape_of, shape_variables
@@ -51,6 +55,8 @@ QUEUE_LIMIT = 1 << 20
 BEAT = 1.0
 MOST_OUTPUT = 1 << 26
 """Of what is printed, so much is written to files between two beats, lest a slow disk holds everything up."""
+HANG_UP_PATIENCE = 1.0
+"""Seconds in which the driver must have seen that this is the end."""
 EXIT_GRACE = 5.0
 """How long a worker may take to be gone after its attempt has ended."""
 
@@ -65,9 +71,12 @@ class Agent:
         sock: To the driver.
         driver: The process that it must not outlive.
         lease: What a driver on another machine has granted it; None: the driver is on this machine.
+        depot: How a driver on another machine takes checkpoints.
     """
 
-    def __init__(self, sock: socket.socket, driver: int, *, lease: Lease | None = None) -> None:
+    def __init__(
+        self, sock: socket.socket, driver: int, *, lease: Lease | None = None, depot: Address | None = None
+    ) -> None:
         sock.setblocking(False)
         self._driver = driver
         self._socket = sock
@@ -94,6 +103,10 @@ class Agent:
         self._lease = Lease(system.steady_clock(counts_sleep=False), counts_sleep=False) if lease is None else lease
         self._deferred: list[tuple[Assignment, Bytes]] = []
         """What came while the lease was over: the driver may have given it to others meanwhile."""
+        self._depot = depot
+        self._has_looked = False
+        self._scratch = ""
+        """The folder that stands for the experiment's, where that is not to be seen."""
         self._heard_at = time.monotonic()
         self._beat_at = self._heard_at + BEAT
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -113,6 +126,8 @@ class Agent:
             if now >= self._beat_at:
                 self._beat(now)
         self._end_everything()
+        if self._is_guest:
+            self._hang_up()
 
     def _prepare(self) -> None:
         system.adopt_orphans()
@@ -135,7 +150,8 @@ class Agent:
         self._selector.register(self._socket, _READ, self._on_driver)
 
     def _on_terminate(self, number: int, at: FrameType | None) -> None:
-        if os.getppid() != self._driver:
+        # A process that ends is the parent until the last of its threads has.
+        if os.getppid() != self._driver or (self._is_guest and system.is_exiting(self._driver)):
             self._is_over = True
             if self._setup is not None and not self._workers:
                 os._exit(0)  # It may be in the middle of a long import.
@@ -221,8 +237,23 @@ class Agent:
 
     # Workers.
 
+    def _find_folder(self, folder: str) -> None:
+        """See whether the experiment's folder is the driver's here as well; else have one that stands for it."""
+        assert self._setup is not None
+        self._has_looked = True
+        if self._setup.word and self._depot is not None and not _holds(Path(folder, PROBE), self._setup.word):
+            import tempfile  # only where it is needed
+
+            self._scratch = tempfile.mkdtemp(prefix="tunesmith-")
+            self._setup = msgspec.structs.replace(self._setup, depot=self._depot)
+
     def _launch(self, assignment: Assignment, framed: Bytes) -> None:
         self._lease.enforce()
+        if not self._has_looked:
+            self._find_folder(assignment.experiment_folder)
+        if self._scratch:
+            assignment = msgspec.structs.replace(assignment, experiment_folder=self._scratch)
+            framed = frame(assignment)
         worker = self._idle_worker(shape_of(assignment))
         try:
             if worker is not None:
@@ -463,6 +494,18 @@ class Agent:
                 break
         for worker in self._running.values():
             worker.move_output()
+        if self._scratch:
+            import shutil
+
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _hang_up(self) -> None:
+        """End the line. Closed while something of the driver's lies unread, it would look broken, and not ended."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
+            self._socket.settimeout(HANG_UP_PATIENCE)
+            while self._socket.recv(1 << 16):
+                pass
 
     # To the driver.
 
@@ -484,6 +527,13 @@ class Agent:
             self._is_paused = is_paused
             for worker in self._workers.values():
                 self._watch(worker)
+
+
+def _holds(file: Path, word: str) -> bool:
+    try:
+        return file.read_text() == word
+    except (OSError, ValueError):
+        return False
 
 
 def _outputs() -> tuple[Output, Output]:

@@ -113,15 +113,22 @@ def staged(experiment_folder: Path, reference: str) -> Iterator[Path]:
     try:
         yield staging
         manifest.write(staging)
-        _sync_tree(staging)
-        if folder.exists():
-            # Only an attempt that could not send its report leaves one of this name; nothing refers to it.
-            shutil.rmtree(folder)
-        staging.rename(folder)
-        _sync(folder.parent)
+        settle(staging, folder)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+def settle(staging: Path, folder: Path) -> None:
+    """Make what is in `staging` the folder of a checkpoint, durably."""
+    import shutil
+
+    _sync_tree(staging)
+    if folder.exists():
+        # Only an attempt that could not send its report leaves one of this name; nothing refers to it.
+        shutil.rmtree(folder)
+    staging.rename(folder)
+    _sync(folder.parent)
 
 
 def _copy(source: Path, target: Path, parents: tuple[str, ...] = ()) -> None:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from . import process, system
 from .agent import Agent
+from .depot import Address
 from .lease import Lease
 from .output import NAMES, Output
 from .protocol import Assignment
@@ -41,14 +42,21 @@ class HostedAgent(Agent):
         sock: To the driver.
         host: The process, which is this one's parent.
         lease: As of `Agent`.
+        depot: As of `Agent`.
         to_host: The line to the process.
         outputs: What it prints.
     """
 
     def __init__(
-        self, sock: socket.socket, host: int, lease: Lease, to_host: socket.socket, outputs: tuple[Output, Output]
+        self,
+        sock: socket.socket,
+        host: int,
+        lease: Lease,
+        depot: Address,
+        to_host: socket.socket,
+        outputs: tuple[Output, Output],
     ) -> None:
-        super().__init__(sock, host, lease=lease)
+        super().__init__(sock, host, lease=lease, depot=depot)
         self._order = signal.SIGTERM
         self._to_host = to_host
         self._outputs = outputs
@@ -76,6 +84,9 @@ class HostedAgent(Agent):
         for worker in self._workers.values():
             if os.getppid() == self._driver:
                 system.kill_group(worker.pid)
+            else:
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(worker.pid, signal.SIGKILL)  # what it has left behind
             while self._read(worker):
                 pass
             if worker.is_kill_ordered or worker.ended is not None:
@@ -104,7 +115,9 @@ def main(addresses: Sequence[str], port: int, name: str, host: int, descriptors:
     sock, since = connected(addresses, port, key, bytes.fromhex(name))
     to_host = socket.socket(fileno=descriptors[0])
     outputs = Output(NAMES[0], descriptors[1]), Output(NAMES[1], descriptors[2])
-    HostedAgent(sock, host, Lease(since, counts_sleep=True), to_host, outputs).run()
+    HostedAgent(
+        sock, host, Lease(since, counts_sleep=True), Address(tuple(addresses), port, key), to_host, outputs
+    ).run()
     # The interpreter's own end would take long with large libraries, and may hang in them.
     os._exit(0)
 

@@ -1,4 +1,7 @@
-"""Where one attempt's checkpoints are kept: in the experiment's folder, or under a URL that they travel to and from."""
+"""Where one attempt's checkpoints are kept: in the experiment's folder, or elsewhere; then they travel.
+
+Elsewhere is the experiment's URL; or the driver's machine, where workers do not see the experiment's folder.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from .checkpoint import Checkpoint, size_of
 from .protocol import Assignment
 
 if TYPE_CHECKING:
-    from ..remote import RemoteFolder
+    from .transfer import Elsewhere
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +39,10 @@ class Keeping:
     Args:
         folder: The experiment's folder on this machine.
         assignment: The attempt.
-        remote: The experiment's URL, if its checkpoints are kept under one.
+        remote: Where its checkpoints are kept, if that is elsewhere.
     """
 
-    def __init__(self, folder: Path, assignment: Assignment, remote: RemoteFolder | None) -> None:
+    def __init__(self, folder: Path, assignment: Assignment, remote: Elsewhere | None) -> None:
         self._folder = folder
         self._assignment = assignment
         self._remote = remote
@@ -94,7 +97,7 @@ class Keeping:
             shutil.rmtree(folder, ignore_errors=True)
 
     def store(self, saved: str, number: int) -> Stored:
-        """Bring the checkpoint of result `number`, which lies in its place in the experiment's folder, to its URL."""
+        """Bring the checkpoint of result `number`, which lies in its place here, to where it is kept."""
         size = size_of(self._folder, saved)
         if self._remote is None:
             return Stored(saved, size)

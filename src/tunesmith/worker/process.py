@@ -300,6 +300,7 @@ class Worker:
             saves_when_waiting=payload.saves_when_waiting,
             storage=payload.storage,
             order=self._setup.order,
+            depot=self._setup.depot,
         )
 
     def _leave(self) -> None:

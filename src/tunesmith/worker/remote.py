@@ -71,6 +71,7 @@ def main(addresses: Sequence[str], port: int, name: str, parent: int) -> None:
     """Be the agent `name` (in hex) of the driver at one of some addresses, until it or the process `parent` is gone."""
     # Imported here: whoever only starts an agent, inside a process of an engine's, is not held up by what one needs.
     from .agent import Agent
+    from .depot import Address
     from .lease import Lease
 
     key = bytes.fromhex(os.environ.pop(KEY_VARIABLE))
@@ -79,7 +80,8 @@ def main(addresses: Sequence[str], port: int, name: str, parent: int) -> None:
     except (OSError, NotAuthenticError) as error:
         where = " or ".join(f"{address}:{port}" for address in addresses)
         sys.exit(f"the driver at {where} cannot be reached from {socket.gethostname()}: {error}")
-    Agent(sock, parent, lease=Lease(since, counts_sleep=True)).run()
+    depot = Address(tuple(addresses), port, key)
+    Agent(sock, parent, lease=Lease(since, counts_sleep=True), depot=depot).run()
     # The interpreter's own end would take long with large libraries, and may hang in them.
     os._exit(0)
 

@@ -24,7 +24,8 @@ from .session import Session, TrialHalted, active
 from .trainable import Trainable
 
 if TYPE_CHECKING:
-    from ..remote import RemoteFolder
+    from .depot import Address
+    from .transfer import Elsewhere
 
 ERROR_FILE = "error.txt"
 
@@ -44,6 +45,8 @@ class WorkerJob:
     more_metrics: tuple[str, ...] = ()
     storage: str = ""
     """The URL under which checkpoints are kept; "": in the experiment's folder."""
+    depot: Address | None = None
+    """Where that folder is reached, if it is not one of this machine."""
     checkpoint_freq: int = 0
     checkpoint_at_end: bool = False
     saves_when_waiting: bool = False
@@ -70,11 +73,15 @@ class Runner:
         self.job = job
         self._kept: Trainable | None = None
         self._reporter_position: str | None = None
-        self._remote: RemoteFolder | None = None
+        self._remote: Elsewhere | None = None
         if job.storage:
             from ..remote import RemoteFolder  # only where it is needed
 
             self._remote = RemoteFolder(job.storage)
+        elif job.depot is not None:
+            from .depot import DriverFolder  # likewise
+
+            self._remote = DriverFolder(job.depot)
 
     def run(self, assignment: Assignment, channel: Channel) -> Ended:
         """Run an attempt; return how it ended."""

@@ -23,8 +23,8 @@ from .metrics import NUMBER_KINDS, normalised
 from .protocol import Assignment, Channel, End, Go, Report
 
 if TYPE_CHECKING:
-    from ..remote import RemoteFolder
     from .runner import WorkerJob
+    from .transfer import Elsewhere
 
 COUNTED_BY_US = ("training_iteration", "time_total_s", "trial_id")
 """Fields of every result that a report cannot set."""
@@ -97,7 +97,7 @@ class Session:
     """
 
     def __init__(
-        self, job: WorkerJob, assignment: Assignment, channel: Channel, remote: RemoteFolder | None = None
+        self, job: WorkerJob, assignment: Assignment, channel: Channel, remote: Elsewhere | None = None
     ) -> None:
         self.job = job
         self.assignment = assignment

@@ -1,19 +1,41 @@
-"""Checkpoints on their way to a storage URL and back. The list of its files goes there last, and makes one whole."""
+"""Checkpoints on their way to where they are kept, a URL or the driver's machine, and back.
+
+The list of its files goes there last, and makes one whole.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from ..errors import CheckpointUnreadable
 from ..layout import checkpoint_container
-from ..remote import RemoteFolder
 from . import manifest
 
 
-def upload(remote: RemoteFolder, experiment_folder: Path, container: str) -> None:
+class Elsewhere(Protocol):
+    """Where checkpoints are kept that are not kept on this machine. Methods as of `remote.RemoteFolder`."""
+
+    url: str
+
+    def put(self, folder: Path, names: Sequence[str], under: str) -> None:
+        """Copy files there."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write a file there."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's contents."""
+
+    def get(self, under: str, names: Sequence[str], folder: Path) -> None:
+        """Copy files from there."""
+
+
+def upload(remote: Elsewhere, experiment_folder: Path, container: str) -> None:
     """Copy a checkpoint's folder to the experiment's URL.
 
     Raises:
@@ -26,7 +48,7 @@ def upload(remote: RemoteFolder, experiment_folder: Path, container: str) -> Non
     remote.write(f"{container}/{manifest.MANIFEST}", listed.encoded())
 
 
-def download(remote: RemoteFolder, container: str, target: Path) -> None:
+def download(remote: Elsewhere, container: str, target: Path) -> None:
     """Copy a checkpoint's folder from the experiment's URL to the folder `target`, which is then whole.
 
     Raises:
@@ -56,7 +78,7 @@ def download(remote: RemoteFolder, container: str, target: Path) -> None:
     shutil.rmtree(staging, ignore_errors=True)
 
 
-def fetched(remote: RemoteFolder, experiment_folder: Path, reference: str) -> Path:
+def fetched(remote: Elsewhere, experiment_folder: Path, reference: str) -> Path:
     """Return a checkpoint's path in the experiment's folder, where it is downloaded to unless it is there already.
 
     Raises:

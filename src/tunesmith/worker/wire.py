@@ -13,6 +13,7 @@ from struct import Struct
 
 import msgspec
 
+from .depot import Address
 from .protocol import Message
 
 _HEADER = Struct("<I")
@@ -50,6 +51,11 @@ class Setup(Message, frozen=True):
     """Whether the driver's main thread starts the agent, so that the kernel tells of the death of the whole driver."""
     order: int = signal.SIGTERM
     """Agent to worker: the signal that tells it to end."""
+    word: str = ""
+    """What is written in the experiment's folder before the first assignment, for an agent on another machine to see
+    whether it is the same one there."""
+    depot: Address | None = None
+    """Agent to worker, where it is not: how the driver's is reached."""
 
 
 class Payload(Message, frozen=True):
