@@ -255,7 +255,10 @@ class RayExecutor(AgentExecutor):
             for run in ended:
                 self._lose(waiting.pop(run).line, self._why(run))
         for slot in waiting.values():
-            if now - slot.since > SAY_AFTER and not slot.line.is_free:
+            if self._nodes.is_suspect(slot.node) and now - slot.since > self.agent_timeout:
+                # It takes Ray a minute more to find that out. Nothing can have begun there: no agent has come.
+                self._lose(slot.line, f"{slot.node} does not answer")
+            elif now - slot.since > SAY_AFTER and not slot.line.is_free:
                 self._tell_once(f"waiting for Ray to start what a trial needs on {slot.node}: others may use it")
 
     def _lost_node(self, slot: Slot) -> str:

@@ -94,6 +94,10 @@ class RayNodes:
         self._suspects[name] = self._probe(name)
         return True
 
+    def is_suspect(self, name: str) -> bool:
+        """Whether a node that has lost an agent has not shown since that it lives."""
+        return name in self._suspects
+
     def look_after_suspects(self) -> bool:
         """Return whether a node has shown that it lives."""
         has_news = False
