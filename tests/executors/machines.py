@@ -30,6 +30,8 @@ class Machines(NodeExecutor):
         super().__init__(driver_address=address)
         self._prefixes = prefixes
         self._processes = []
+        self.taken_for_gone = set()
+        """Nodes of which the engine says so, whatever they do."""
 
     def close(self):
         super().close()
@@ -47,9 +49,11 @@ class Machines(NodeExecutor):
             self._order(Node(f"node {number}", {"cpu": 1.0}), begin)
 
     def _look(self):
-        for handle in self._handles:
-            if handle.poll() is not None:
-                self._give_up(handle, "its process has ended")
+        for member in list(self._members.values()):
+            if member.node.name in self.taken_for_gone:
+                self._give_up(member.handle, "so the engine says")
+            elif member.handle.poll() is not None:
+                self._give_up(member.handle, "its process has ended")
 
     def _dismiss(self, handle):
         pass  # Whoever could end it does not reach it.

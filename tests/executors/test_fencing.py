@@ -98,6 +98,45 @@ def test_the_trial_of_an_agent_that_hangs_has_ended_before_it_runs_elsewhere(tmp
     assert_one_after_the_other(trace)
 
 
+def test_the_trial_of_an_agent_that_its_engine_takes_for_gone_has_ended_before_it_runs_elsewhere(tmp_path):
+    trace = tmp_path / "trace"
+    executor = Machines([], LATER)
+    after(trace, lambda trial, agent: executor.taken_for_gone.add("node 0"))
+    began = time.monotonic()
+
+    results = run(tmp_path, trace, executor)
+
+    assert results[0].status == "completed"
+    assert ends(tmp_path) == ["lost", "done"]
+    assert_one_after_the_other(trace)
+    assert time.monotonic() - began < 30  # it is told to end, and nobody waits for its lease
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
+def test_what_a_trial_has_started_ends_with_an_agent_that_is_killed(tmp_path, how):
+    def start(config):
+        if tune.get_context().attempt == 1:
+            child = subprocess.Popen(["sleep", "600"], start_new_session=True)
+            tune.report({"child": child.pid, "agent": os.getppid()})
+            time.sleep(600)
+
+    class Killing(tune.Callback):
+        child = None
+
+        def handle(self, happened, experiment):
+            for event in happened:
+                metrics = getattr(event, "metrics", {})
+                if "child" in metrics:
+                    self.child = metrics["child"]
+                    os.kill(metrics["agent"], how)
+
+    killing = Killing()
+    tune.run(start, name="e", storage_path=tmp_path, verbose=0, callbacks=[killing], executor=Machines([], LATER))
+
+    assert ends(tmp_path) == ["lost", "done"]
+    assert not Path(f"/proc/{killing.child}").exists()
+
+
 def ip(*words):
     return subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
 
