@@ -98,6 +98,23 @@ def test_checkpoints_travel_to_the_driver_and_to_where_the_trial_goes_on(tmp_pat
     assert_trained(tmp_path, run(tmp_path, train, num_samples=2, max_failures=1, executor=executor))
 
 
+def test_what_a_trial_prints_and_how_it_failed_lie_in_its_folder(tmp_path, elsewhere):
+    def printing(config):
+        for number in range(100_000):
+            print("line", number)
+        tune.report({"step": 1})
+        time.sleep(2)  # some of it is told while it runs
+        print("the last words", file=sys.stderr)
+        raise RuntimeError("on purpose")
+
+    run(tmp_path, printing, executor=Machines(elsewhere), fail_fast=False)
+
+    folder = tmp_path / "e" / "trials" / "00000"
+    assert (folder / "stdout").read_text() == "".join(f"line {number}\n" for number in range(100_000))
+    assert (folder / "stderr").read_text() == "the last words\n"
+    assert "RuntimeError: on purpose" in (folder / "error.txt").read_text()
+
+
 def test_a_clone_begins_from_a_checkpoint_that_another_node_has_saved(tmp_path, elsewhere):
     pbt = tune.PopulationBasedTraining(
         perturbation_interval=3, hyperparam_mutations={"x": tune.uniform(0, 1)}, time_attr="training_iteration"

@@ -19,17 +19,18 @@ from typing import Any
 from ..core.commands import Halt, Kill, Proceed, Start
 from ..core.events import AttemptEnded, AttemptStarted, Event, Failure, Reported
 from ..errors import ConfigError
-from ..layout import PROBE
+from ..layout import PROBE, trial_folder
 from ..remote import RemoteFolder
 from ..worker.protocol import Assignment, End, Ended, Gather, Go, Message, Report
 from ..worker.system import THREAD_VARIABLES
-from ..worker.wire import Alive, Leaving, Payload, Ready, Setup, Started, Stop
+from ..worker.wire import Alive, Leaving, Payload, Printed, Ready, Setup, Started, Stop
 from .base import Executor, Job, assignment_of
 from .connection import AgentLine, Incoming
 from .gangs import PART_GRACE, Gang
 from .gathering import Gathering
 from .payload import packed
 from .preload import modules_to_preload
+from .printed import keep
 
 BEAT = 1.0
 GREETED_WHILE = 1.5
@@ -411,17 +412,26 @@ class AgentExecutor(Executor):
                 case Started(trial, attempt, pid, host):
                     if (trial, attempt) in live:
                         events.append(AttemptStarted(at=at, trial=trial, attempt=attempt, pid=pid, host=host))
-                case Ready():
-                    line.is_ready = True
-                    self.method = message.method
-                    self._greet(line, line.heard_at)
-                case Leaving(reason):
-                    line.leaves = reason
-                    for trial, attempt in sorted(live | line.held):
-                        self._send(self._live[trial, attempt], End(trial, attempt, save=True))
-                    self._on_leaving(line)
-                case Alive():
-                    line.heard = message.at
+                case Ready() | Leaving() | Alive() | Printed():
+                    self._hear(line, message)
+
+    def _hear(self, line: AgentLine, message: Ready | Leaving | Alive | Printed) -> None:
+        """Take in what an agent says for itself."""
+        match message:
+            case Ready():
+                line.is_ready = True
+                self.method = message.method
+                self._greet(line, line.heard_at)
+            case Leaving(reason):
+                line.leaves = reason
+                for trial, attempt in sorted(line.live | line.held):
+                    self._send(self._live[trial, attempt], End(trial, attempt, save=True))
+                self._on_leaving(line)
+            case Alive():
+                line.heard = message.at
+            case Printed():
+                if (message.trial, message.attempt) in line.live:
+                    keep(Path(self._folder, trial_folder(message.trial)), message)
 
     def _take_end(self, line: AgentLine, message: Ended) -> None:
         outcome, failure = message.outcome, None

@@ -15,9 +15,9 @@ import msgspec
 
 from ..worker import system
 from ..worker.protocol import Ended, Gather, Message, Report
-from ..worker.wire import Alive, Bytes, FrameReader, Leaving, Outbox, Ping, Ready, Started, frame, header
+from ..worker.wire import Alive, Bytes, FrameReader, Leaving, Outbox, Ping, Printed, Ready, Started, frame, header
 
-Incoming = Report | Gather | Ended | Started | Alive | Ready | Leaving
+Incoming = Report | Gather | Ended | Started | Alive | Ready | Leaving | Printed
 _LAST_WORDS = 2000
 
 

@@ -30,6 +30,7 @@ from .lease import Lease
 from .output import NAMES, Output
 from .process import shape_of, shape_variables
 from .protocol import Assignment, End, Ended, Go, Message
+from .runner import ERROR_FILE
 from .supervised import Worker
 from .wire import (
     ENDED,
@@ -42,6 +43,7 @@ from .wire import (
     Outbox,
     Payload,
     Ping,
+    Printed,
     Ready,
     Setup,
     Started,
@@ -57,6 +59,9 @@ MOST_OUTPUT = 1 << 26
 """Of what is printed, so much is written to files between two beats, lest a slow disk holds everything up."""
 HANG_UP_PATIENCE = 1.0
 """Seconds in which the driver must have seen that this is the end."""
+MOST_LAST_OUTPUT = 1 << 24
+"""Of what is printed where the experiment's folder is not to be seen, so much may wait to be sent to the driver."""
+PIECE = 1 << 16
 EXIT_GRACE = 5.0
 """How long a worker may take to be gone after its attempt has ended."""
 
@@ -410,7 +415,9 @@ class Agent:
         if not worker.is_busy:
             return
         del self._running[worker.trial, worker.attempt]
-        worker.move_output()
+        self._move_output(worker, MOST_LAST_OUTPUT if self._scratch else None)
+        if self._scratch:
+            self._send_error(worker)
         self._relay(worker.end(self._memory, is_guest=self._is_guest))
         worker.trial = worker.attempt = -1
         worker.ended = None
@@ -474,7 +481,7 @@ class Agent:
         self._memory.beat()
         room = MOST_OUTPUT
         for worker in self._running.values():
-            room -= worker.move_output(room)
+            room -= self._move_output(worker, room)
         if self._setup is None:
             return
         # The driver will give up on an agent that it cannot reach, and run the trials elsewhere: they must end here.
@@ -493,7 +500,7 @@ class Agent:
             except ChildProcessError:
                 break
         for worker in self._running.values():
-            worker.move_output()
+            self._move_output(worker, MOST_LAST_OUTPUT if self._scratch else None)
         if self._scratch:
             import shutil
 
@@ -506,6 +513,24 @@ class Agent:
             self._socket.settimeout(HANG_UP_PATIENCE)
             while self._socket.recv(1 << 16):
                 pass
+
+    def _move_output(self, worker: Worker, most: int | None) -> int:
+        """Bring what a worker has printed (`most` bytes of it) to where it is kept; return how many bytes that were."""
+        if not self._scratch:
+            return worker.move_output(most)
+        assert most is not None, "what the driver is sent has a bound"
+        moved = 0
+        for output in worker.outputs:
+            while self._outbox.size < MOST_LAST_OUTPUT and (data := output.take(min(PIECE, most - moved))):
+                self._send(Printed(worker.trial, worker.attempt, output.name, data))
+                moved += len(data)
+        return moved
+
+    def _send_error(self, worker: Worker) -> None:
+        """Send the driver what a worker has written of its error."""
+        with suppress(OSError), Path(worker.folder, ERROR_FILE).open("rb") as file:
+            self._send(Printed(worker.trial, worker.attempt, ERROR_FILE, file.read(MOST_LAST_OUTPUT)))
+            Path(file.name).unlink()
 
     # To the driver.
 

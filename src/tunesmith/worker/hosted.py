@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from . import process, system
-from .agent import Agent
+from .agent import MOST_LAST_OUTPUT, Agent
 from .depot import Address
 from .lease import Lease
 from .output import NAMES, Output
@@ -91,7 +91,7 @@ class HostedAgent(Agent):
                 pass
             if worker.is_kill_ordered or worker.ended is not None:
                 self._conclude(worker)
-            worker.move_output()
+            self._move_output(worker, MOST_LAST_OUTPUT if self._scratch else None)
         self._socket.settimeout(LAST_WORDS_PATIENCE)
         self._outbox.flush()
         with contextlib.suppress(OSError):

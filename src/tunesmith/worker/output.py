@@ -44,6 +44,20 @@ class Output:
             self._append(Path(folder), end)
         return self._moved - began
 
+    def take(self, most: int) -> bytes:
+        """Return what is new, `most` bytes of it, instead of moving it."""
+        if os.fstat(self.descriptor).st_size < self._moved:  # Whoever writes has cut it off.
+            self._moved = 0
+        data = os.pread(self.descriptor, most, self._moved)
+        self._moved += len(data)
+        system.free(self.descriptor, self._moved)
+        return data
+
+    @property
+    def name(self) -> str:
+        """Which stream it is."""
+        return self._name
+
     def _append(self, folder: Path, end: int) -> None:
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -123,6 +123,16 @@ class Started(Message, frozen=True):
     host: str
 
 
+class Printed(Message, frozen=True):
+    """Agent to driver, where it does not see the experiment's folder: what belongs into a file of the trial's."""
+
+    trial: int
+    attempt: int
+    name: str
+    """stdout or stderr, which it is appended to; or error.txt, which it replaces."""
+    data: bytes
+
+
 class Idle(Message, frozen=True):
     """Worker to agent, right after its `Ended`: I can take another attempt."""
 
