@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import socket
 import sqlite3
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import tunesmith as tune
 from benchmarks.peers.common import Answer, main
+from tunesmith.core.commands import Start
+from tunesmith.core.events import Event, Node
+from tunesmith.executors.agents import AgentExecutor
+from tunesmith.executors.base import Job
+from tunesmith.executors.connection import AgentLine
+
+AT = "json_extract(payload, '$.at')"
+NODES = 20
+"""How many agents the virtual workers have."""
 
 
 def rates(folder: Path, trials: int, rate: float, seconds: float) -> Answer:
@@ -38,28 +49,79 @@ def rates(folder: Path, trials: int, rate: float, seconds: float) -> Answer:
     }
 
 
-def keeps_up(folder: Path, workers: int, seconds: int) -> Answer:
-    """Virtual workers that report once a second: which part of that time the driver works, journal and files included.
+class VirtualCluster(AgentExecutor):
+    """Nodes with real lines to agents whose workers are virtual (`virtual_agents`)."""
 
-    What the simulator does in place of the workers, and the workers' own code, is counted too.
+    lease = 0.0
+
+    def __init__(self, workers: int, reports: int) -> None:
+        super().__init__()
+        self._each = workers / NODES
+        self._reports = reports
+        self._agents: subprocess.Popen[bytes] | None = None
+        self._nodes: dict[str, AgentLine] = {}
+        self.began: tuple[float, float] | None = None
+        """The time and our CPU time when all workers had begun."""
+        self.ended = (0.0, 0.0)
+        self._left = workers
+
+    def open(self, job: Job, *, at: float, deliver: Callable[[list[Event]], None]) -> Sequence[Node]:
+        self._prepare(job, at, by_main_thread=True)
+        pairs = [socket.socketpair() for _ in range(NODES)]
+        theirs = [its.fileno() for _, its in pairs]
+        command = [sys.executable, "-m", "benchmarks.cluster.virtual_agents", str(self._reports), *map(str, theirs)]
+        self._agents = subprocess.Popen(command, pass_fds=theirs)
+        for number, (ours, its) in enumerate(pairs):
+            its.close()
+            line = self._nodes[f"node {number}"] = AgentLine(ours)
+            self._introduce(line)
+            self._listen_to(line)
+        return [Node(name, {"cpu": self._each}) for name in self._nodes]
+
+    def close(self) -> None:
+        for line in self._nodes.values():
+            line.close(0.0)
+        if self._agents is not None:
+            self._agents.kill()
+            self._agents.wait()
+        super().close()
+
+    def start(self, command: Start) -> None:
+        super().start(command)
+        self._left -= 1
+        if not self._left:
+            self.began = (time.perf_counter(), time.process_time())
+
+    def _on_end(self, line: AgentLine) -> None:
+        if not self.ended[0]:
+            self.ended = (time.perf_counter(), time.process_time())
+
+    def _lines_for(self, command: Start) -> tuple[AgentLine, ...]:
+        return (self._nodes[command.placement.node],)
+
+    def _on_lost(self, line: AgentLine, reason: str) -> str:
+        return reason
+
+
+def keeps_up(folder: Path, workers: int, seconds: int) -> Answer:
+    """Which part of its time the driver works while virtual workers report once a second each.
+
+    Counted from when the last of them has begun to when the first of them ends: `busy` is the CPU time of the whole
+    process in that time, with the journal and the trials' files.
     """
 
-    def curve(config: dict[str, Any]) -> Iterator[tuple[dict[str, float], float]]:
-        # Spread over the second, as real workers are.
-        yield {"score": 0.0}, config["x"]
-        for step in range(1, seconds):
-            yield {"score": 1 - config["x"] / step}, 1.0
+    def train(config: dict[str, Any]) -> None:
+        raise AssertionError("nobody trains")
 
-    driver = time.process_time()
-    began = time.perf_counter()
-    run(folder, curve, workers, executor=tune.SimulatedExecutor(workers=workers), metric="score", mode="max")
-    taken, driver = time.perf_counter() - began, time.process_time() - driver
-    stored, until = reports(folder)
+    cluster = VirtualCluster(workers, seconds)
+    run(folder, train, workers, executor=cluster, searcher="random", metric="score", mode="max")
+    assert cluster.began is not None
+    taken, worked = (after - before for before, after in zip(cluster.began, cluster.ended, strict=True))
+    stored, rate = reports(folder)
     return {
-        "busy": driver / until,
-        "busy_wall": taken / until,
-        "rate": stored / until,
-        "us": 1e6 * driver / stored,
+        "busy": worked / taken,
+        "rate": rate,
+        "us": 1e6 * worked / taken / rate,
         "lost": workers * seconds - stored,
     }
 
@@ -77,11 +139,11 @@ def run(folder: Path, train: Any, samples: int, **options: Any) -> tune.Results:
 
 
 def reports(folder: Path) -> tuple[int, float]:
-    """Return how many results the journal has, and the time of its newest event."""
+    """Return how many results the journal has, and how many of them came per second between the middle quarters."""
     with closing(sqlite3.connect(folder / "experiment" / "journal.db")) as journal:
-        ((count,),) = journal.execute("SELECT count(*) FROM events WHERE kind = 'Reported'")
-        ((payload,),) = journal.execute("SELECT payload FROM events ORDER BY seq DESC LIMIT 1")
-        return count, json.loads(payload)["at"]
+        found = [at for (at,) in journal.execute(f"SELECT {AT} FROM events WHERE kind = 'Reported' ORDER BY seq")]
+    quarter = len(found) // 4
+    return len(found), 2 * quarter / (found[3 * quarter] - found[quarter])
 
 
 if __name__ == "__main__":
