@@ -131,9 +131,12 @@ def test_a_trial_that_loses_a_node_on_which_it_only_holds_something_goes_on_else
                 if getattr(event, "metrics", {}).get("step") == 1 and self.lost is None:
                     self.lost = experiment.trials[event.trial].placement.nodes[1]
                     agent_of(self.lost).send_signal(signal.SIGKILL)
+                    (tmp_path / "killed").touch()
 
     def train(config):
         for step in range(1, 8):
+            while step == 2 and not (tmp_path / "killed").exists():
+                time.sleep(0.05)
             time.sleep(0.1)
             tune.report({"step": step, "nodes": [bundle.node for bundle in tune.get_context().bundles]})
 

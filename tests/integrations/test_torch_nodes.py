@@ -172,6 +172,7 @@ def test_a_trial_whose_ranks_lose_a_node_goes_on_elsewhere(run, tmp_path, cluste
                 if getattr(event, "metrics", {}).get("step") == 2 and self.node is None:
                     self.node = experiment.trials[event.trial].placement.nodes[lost]
                     agent_of(cluster, self.node).send_signal(signal.SIGKILL)
+                    (tmp_path / "killed").touch()
 
     def train(config):
         (tmp_path / f"pid-{tune.get_context().attempt}-{dist.get_rank()}").write_text(str(os.getpid()))
@@ -181,6 +182,8 @@ def test_a_trial_whose_ranks_lose_a_node_goes_on_elsewhere(run, tmp_path, cluste
             file = tmp_path / f"step-{dist.get_rank()}"
             file.write_text(str(step))
             total(step)
+            while step == 3 and not (tmp_path / "killed").exists():
+                time.sleep(0.05)
             time.sleep(0.1)
             tune.report({"step": step, "attempt": tune.get_context().attempt}, checkpoint=file)
 
@@ -224,3 +227,26 @@ def test_workers_that_do_not_go_evenly_into_the_bundles_are_refused_with_advice(
     results = run(lambda config: None, workers=3)
 
     assert "with a bundle for each worker" in results[0].error.message
+
+
+def test_on_ray_the_ranks_go_where_there_is_room(tmp_path):
+    ray = pytest.importorskip("ray")
+    from ray.cluster_utils import Cluster
+
+    def train(config):
+        nodes = [None] * dist.get_world_size()
+        dist.all_gather_object(nodes, tune.get_context().node)
+        tune.report({"sum": total(1), "nodes": nodes})
+
+    nodes = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    try:
+        nodes.add_node(num_cpus=1)
+        ray.init(address=nodes.address, include_dashboard=False, log_to_driver=False)
+        trainable = tune.TorchTrainable(train, workers=2)
+        results = tune.run(trainable, name="e", storage_path=tmp_path, verbose=0, executor=tune.RayExecutor())
+    finally:
+        ray.shutdown()
+        nodes.shutdown()
+
+    row = results[0].history[0]
+    assert (row["sum"], len(set(row["nodes"]))) == (2, 2)

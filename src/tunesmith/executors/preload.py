@@ -36,8 +36,9 @@ def _may_preload(name: str) -> bool:
     # A module that was made by hand, or that ran as a script, cannot be imported again.
     if module is None or getattr(module, "__spec__", None) is None or name.partition(".")[0] in _NEVER | THREADED:
         return False
+    # Asked of their types: some objects, of torch's, warn when they are asked for their class.
     return not any(
-        isinstance(value, ModuleType) and value.__name__.partition(".")[0] in THREADED
+        issubclass(type(value), ModuleType) and value.__name__.partition(".")[0] in THREADED
         for value in list(vars(module).values())
     )
 

@@ -101,10 +101,19 @@ class Foreign(Trainable):
     def setup(self, config: dict[str, Any]) -> None:  # type: ignore[override]  # it takes no parameters
         """Make the object."""
         self._owns_ray = self.calls_ray and _has_started_ray(self._context)
-        if _is_function(self.algorithm):
+        made, settings = self.algorithm, merged(self.base, config)
+        if isinstance(made, type):
+            made = made(settings)
+        elif is_algorithm_config(made):
+            made = made.copy(copy_frozen=False).update_from_dict(settings)
+        else:
             # It may make what calls Ray, which must not join whatever Ray happens to run on this machine.
             os.environ.setdefault(_ADDRESS, "local")
-        self._object = _made(self.algorithm, merged(self.base, config))
+            made = made(settings)
+        if is_algorithm_config(made):
+            self._owns_ray = self._owns_ray or _has_started_ray(self._context)
+            made = made.build_algo() if hasattr(made, "build_algo") else made.build()
+        self._object = made
         if missing := _lacks(self._object):
             raise ConfigError(f"what {type(self).__name__} makes, {self._object!r}, lacks {', '.join(missing)}().")
 
@@ -141,7 +150,7 @@ class Foreign(Trainable):
                 if callable(end := getattr(made, name, None)):
                     end()
                     break
-            if self.calls_ray and isinstance(logs := getattr(made, "logdir", None), str):
+            if _is_of_ray(type(made)) and isinstance(logs := getattr(made, "logdir", None), str):
                 with contextlib.suppress(OSError):
                     Path(logs).rmdir()  # RLlib makes one under ~/ray_results each time, and has nothing to put there
         finally:
@@ -235,18 +244,6 @@ def _methods(made: Any) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
 
 def _is_function(algorithm: Any) -> bool:
     return not isinstance(algorithm, type) and not is_algorithm_config(algorithm)
-
-
-def _made(algorithm: Any, config: dict[str, Any]) -> Any:
-    """Return an object with the contract."""
-    if isinstance(algorithm, type):
-        return algorithm(config)
-    made = algorithm if is_algorithm_config(algorithm) else algorithm(config)
-    if not is_algorithm_config(made):
-        return made
-    if made is algorithm:
-        made = made.copy(copy_frozen=False).update_from_dict(config)
-    return made.build_algo() if hasattr(made, "build_algo") else made.build()
 
 
 def _is_of_ray(kind: Any) -> bool:
