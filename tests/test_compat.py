@@ -224,6 +224,14 @@ def test_what_has_no_equal_here_is_said(quietly):
         quietly(tune.Experiment("g", train), resume="prompt")
 
 
+def test_queue_trials_is_an_option_of_ray_and_elsewhere_a_warning(quietly):
+    with pytest.raises(tune.ConfigError, match="executor='ray:nothing=1,queue_trials=true': RayExecutor has no option"):
+        quietly(tune.Experiment("e", train), queue_trials=True, executor="ray:nothing=1")
+
+    with pytest.warns(UserWarning, match=r"it is for executor='ray'"):
+        quietly(tune.Experiment("e", train), queue_trials=True)
+
+
 def test_a_scheduler_is_fresh_for_each_experiment(quietly):
     def steps(config, reporter):
         for step in range(1, 5):

@@ -24,6 +24,7 @@ from .callbacks.base import Callback
 from .core.bundles import Bundles
 from .core.policy import Scheduler, Searcher
 from .errors import ConfigError, require
+from .executors.named import VARIABLE
 from .invocation import resumed_folder
 from .places import DEFAULT_STORAGE, exists
 from .remote import scheme
@@ -208,7 +209,7 @@ def run_experiments(
         reuse_actors: Reuse processes for several trials.
         with_server: Not supported; a warning. `tunesmith stop` and `tunesmith show` work on a running experiment.
         server_port: See `with_server`.
-        queue_trials: Not needed on one machine; a warning.
+        queue_trials: On Ray, let trials wait for nodes that are not there yet; elsewhere a warning.
         trial_executor: Not supported; a warning.
         **more: Further arguments of `run`, e.g. `metric`, `mode`, `seed`.
 
@@ -218,11 +219,12 @@ def run_experiments(
     """
     for word, value in (
         ("with_server", with_server),
-        ("queue_trials", queue_trials),
         ("trial_executor", trial_executor),
     ):
         if value:
             warnings.warn(f"run_experiments({word}=...) has no equal here and is ignored.", stacklevel=2)
+    if queue_trials:
+        more["executor"] = _queueing(more.get("executor"))
     trials: list[TrialResult] = []
     for experiment in _experiments(experiments):
         arguments = {**experiment.arguments, **more}
@@ -244,6 +246,18 @@ def run_experiments(
         if results.finished is not None and results.finished.reason == "interrupted":
             break  # Whoever pressed Ctrl-C meant all of them.
     return trials
+
+
+def _queueing(executor: Any) -> Any:
+    asked = os.environ.get(VARIABLE) if executor is None else executor
+    if isinstance(asked, str) and asked.partition(":")[0] == "ray":
+        return f"{asked}{',' if ':' in asked else ':'}queue_trials=true"
+    warnings.warn(
+        "run_experiments(queue_trials=...) is ignored: it is for executor='ray'; an object says it itself, as "
+        "RayExecutor(queue_trials=True).",
+        stacklevel=3,
+    )
+    return executor
 
 
 def _experiments(experiments: Any) -> list[Experiment]:

@@ -69,6 +69,9 @@ class RayExecutor(AgentExecutor):
                 f"RayExecutor(address={address!r}): the driver must run on the cluster, for trials report to it. Start "
                 "it there: ray job submit --address http://HEAD:8265 -- python your_script.py"
             )
+        for name, value in (("trial_in_actor", trial_in_actor), ("queue_trials", queue_trials)):
+            if not isinstance(value, bool) and (value is not None or name == "trial_in_actor"):
+                raise ConfigError(f"RayExecutor({name}={value!r}): give True or False (in text: true or false).")
         super().__init__(start_method=start_method)
         self._address = address
         self._trial_in_actor = trial_in_actor

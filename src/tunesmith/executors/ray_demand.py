@@ -19,7 +19,7 @@ from ..core.bundles import split
 from ..core.events import Node
 from ..core.packing import ANYTHING
 from .ray_nodes import NODE_LABEL, RayNodes, ours
-from .ray_slots import rays
+from .ray_slots import can_place_groups, rays
 
 MOST_ALIKE = 64
 """Of each type, so many nodes that may come are considered."""
@@ -55,6 +55,8 @@ class Demand:
         self._ray = ray
         self._types = [] if queue_trials is False else _node_types(ray)
         self._takes_anything = bool(queue_trials)
+        self._can_be_shown = can_place_groups()
+        """Older versions of Ray learn of what waits from nobody; it waits for nodes that others start."""
         self.wanted: Sequence[Mapping[str, float]] = ()
         """The requests of trials that wait."""
         self._groups: list[tuple[Wanted, Any]] = []
@@ -77,7 +79,8 @@ class Demand:
 
     def meet(self, nodes: RayNodes) -> None:
         """Have Ray know what is wanted now beside the nodes that are there."""
-        self._show(nodes.identifiers, self.wanted if self.may_come(nodes.known) else ())
+        if self._can_be_shown:
+            self._show(nodes.identifiers, self.wanted if self.may_come(nodes.known) else ())
 
     def close(self) -> None:
         """Want nothing any more."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from time import monotonic
 from typing import Any
 
 from ..core.events import Placement
+from ..errors import ConfigError
 from .connection import AgentLine
 from .ray_agents import AgentHost, TrialHost
 from .ray_nodes import NODE_LABEL, RAYS_NAMES, RayNodes
@@ -89,6 +91,11 @@ class GroupSlots:
     """
 
     def __init__(self, ray: Any, nodes: RayNodes, call: Call) -> None:
+        if not can_place_groups():
+            raise ConfigError(
+                f"trial_in_actor=True: Ray {ray.__version__} places the bundles of a group on nodes of its own choice "
+                "only. Install a newer one, on all nodes: pip install -U ray."
+            )
         self._nodes = nodes
         self._call = call
         self._host = ray.remote(max_restarts=0, max_task_retries=0)(TrialHost)
@@ -114,6 +121,13 @@ class GroupSlots:
             ),
         ).remote()
         return Slot(held, AgentLine(), actor, actor.run.remote(*self._call.arguments(name)), group)
+
+
+def can_place_groups() -> bool:
+    """Whether this version of Ray lets the bundles of a placement group choose their nodes by label."""
+    from ray.util.placement_group import placement_group
+
+    return "bundle_label_selector" in inspect.signature(placement_group).parameters
 
 
 def give_back(ray: Any, slot: Slot) -> None:
