@@ -113,9 +113,8 @@ class Nodes:
             assert time.monotonic() < until, ray.cluster_resources()
             time.sleep(0.1)
 
-    def kill(self, draws: random.Random) -> tuple[str, float]:
-        """Kill a node; return which, and when."""
-        which = draws.randrange(3)
+    def kill(self, which: int) -> tuple[str, float]:
+        """Kill one of the three nodes; return how, and when."""
         if self.has_island and which == 2:
             ip("link", "set", CABLE, "down")
             return "cable", time.monotonic()
@@ -186,8 +185,8 @@ def reports(folder: Path) -> dict[tuple[int, int, int], dict[str, Any]]:
     return {(event.trial, event.attempt, event.number): event.metrics for event in found}
 
 
-def one_run(made: Nodes, folder: Path, draws: random.Random) -> dict[str, Any]:
-    """Run an experiment in which a node dies; return what came of it."""
+def one_run(made: Nodes, folder: Path, draws: random.Random, *, which: int, executor: Any = "ray") -> dict[str, Any]:
+    """Run an experiment in which a node dies at a random time; return what came of it."""
     seen: dict[str, Any] = {}
     begun = threading.Event()
 
@@ -202,7 +201,7 @@ def one_run(made: Nodes, folder: Path, draws: random.Random) -> dict[str, Any]:
         begun.wait()
         time.sleep(delay)
         seen["visible"] = reports(folder / "e")
-        seen["how"], seen["at"] = made.kill(draws)
+        seen["how"], seen["at"] = made.kill(which)
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -214,7 +213,7 @@ def one_run(made: Nodes, folder: Path, draws: random.Random) -> dict[str, Any]:
         name="e",
         storage_path=folder,
         verbose=0,
-        executor="ray",
+        executor=executor,
         callbacks=[Begun()],
     )
     killer.join()
@@ -274,7 +273,7 @@ def main() -> None:
             draws = random.Random(f"{arguments.seed}-{number}")
             place = Path(folder, str(number))
             place.mkdir()
-            found.append(one_run(made, place, draws))
+            found.append(one_run(made, place, draws, which=draws.randrange(3)))
             print(json.dumps({"run": number, **found[-1]}), flush=True)
             made.replace(found[-1]["how"])
             made.wait_for(3)

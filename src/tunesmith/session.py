@@ -149,12 +149,12 @@ def drive(plan: Plan) -> None:
 
 
 def _outlive(past: Sequence[Event], since: float) -> None:
-    """Wait until attempts have ended that earlier sessions ran on other machines.
+    """Wait until attempts have ended that the last session ran on other machines.
 
     Who drove them is gone, for we have its place in the journal since `since`. Yet a machine that the news has not
-    reached runs its trials until its lease ends.
+    reached runs its trials until its lease ends. Attempts of sessions before have ended: this one waited as well.
     """
-    lease = max((event.lease for event in past if isinstance(event, SessionOpened)), default=0.0)
+    lease = next((event.lease for event in reversed(past) if isinstance(event, SessionOpened)), 0.0)
     patience = since + lease - time.monotonic()
     if patience > 0:
         print(

@@ -100,6 +100,33 @@ def test_with_an_agent_killed_its_trials_go_on_elsewhere(tmp_path, executor):
     assert killing.killed in {event.trial for event in lost}
 
 
+def test_with_a_dask_worker_killed_its_trials_go_on_and_its_successor_is_used(tmp_path, workers):
+    class Killing(tune.Callback):
+        killed = None
+
+        def handle(self, happened, experiment):
+            for event in happened:
+                agent = getattr(event, "metrics", {}).get("agent")
+                if agent is not None and self.killed is None:
+                    self.killed = event.trial
+                    os.kill(psutil.Process(agent).ppid(), signal.SIGKILL)  # Dask's nanny starts another one
+
+    def train(config):
+        for step in range(25):
+            tune.report({"step": step, "agent": os.getppid()})
+            time.sleep(0.2)
+
+    killing = Killing()
+    executor = tune.DaskExecutor(workers.scheduler_address)
+    results = run(tmp_path, train, num_samples=4, executor=executor, callbacks=[killing])
+
+    assert [trial.status for trial in results] == ["completed"] * 4
+    lost = [event for event in events(tmp_path, AttemptEnded) if event.outcome == "lost"]
+    assert {event.trial for event in lost} == {killing.killed}
+    there = [sum(not node.expected for node in event.nodes) for event in events(tmp_path, NodesChanged)]
+    assert there[-2:] == [1, 2]
+
+
 def test_what_no_node_that_is_to_come_could_give_is_an_error(tmp_path):
     pytest.importorskip("submitit")
 
