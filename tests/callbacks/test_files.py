@@ -189,6 +189,33 @@ def test_results_wait_in_memory_only_up_to_a_bound(run, monkeypatch):
     assert [row["done"] for row in run.rows(0)] == [False] * 24 + [True]
 
 
+def test_of_many_trials_several_results_each_are_written_together(run, monkeypatch):
+    monkeypatch.setattr(files_module, "MOST_HELD", 10)
+    run.open()
+    for trial in range(20):
+        run.launch(trial)
+    for number in (1, 2, 3, 4):
+        for trial in range(20):
+            run.report(trial, number, loss=1.0)
+    assert not run.path(0, "result.json").exists()
+
+    for trial in range(20):
+        run.report(trial, 5, loss=1.0)
+    run.files._join()
+
+    assert [len(run.rows(trial)) for trial in range(20)] == [4] * 20  # the newest ones may be the last ones
+
+
+def test_a_writer_that_has_written_for_long_rests_first(run, monkeypatch):
+    monkeypatch.setattr(files_module, "REST", float("inf"))
+    run.open().launch(0).report(0, 1, loss=1.0).flush().report(0, 2, loss=0.5).flush()
+    assert len(run.rows(0)) == 1
+
+    run.close()
+
+    assert [row["loss"] for row in run.rows(0)] == [1.0, 0.5]
+
+
 def test_a_thousand_running_trials_hold_no_file_open(run):
     run.open()
     for trial in range(1000):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from time import monotonic
 
 from ..core.events import (
     AttemptEnded,
@@ -47,7 +48,11 @@ from .trial_folder import (
 )
 
 MOST_HELD = 2_000
-"""So many results wait in memory at most; then they are written before more are taken."""
+"""So many results wait in memory at most; then they are written before more are taken. Of thousands of trials it is
+`WORTH_OPENING` of each, for opening a file costs more than a line in it."""
+WORTH_OPENING = 5
+REST = 9.0
+"""Between two looks at what there is to write the writer rests for so many times as long as it has written."""
 _OF_A_TRIAL: frozenset[type[Event]] = frozenset(
     (
         AttemptEnded,
@@ -77,6 +82,7 @@ class TrialFiles(Callback):
         self._behind: dict[int, None] = {}
         """Trials whose files could not be written; they get them anew from the journal."""
         self._held = 0
+        self._flush_at = 0.0
         self._zero = 0.0
         self._is_told = False
         self._writer: ThreadPoolExecutor | None = None
@@ -121,12 +127,12 @@ class TrialFiles(Callback):
             lines.take(event, self._zero)
             if kind is not Reported:
                 self._take_rest(event, experiment)
-        if self._held >= MOST_HELD:
+        if self._held >= MOST_HELD and self._held >= WORTH_OPENING * len(self._touched):
             self._hand_over(experiment, only_final=True)
 
     def flush(self, experiment: Experiment) -> None:
-        """Hand over to the writer what there is, unless it is still busy."""
-        if self._writing is None or self._writing.done():
+        """Hand over to the writer what there is, unless it is still busy, or has been for long."""
+        if (self._writing is None or self._writing.done()) and monotonic() >= self._flush_at:
             self._hand_over(experiment)
 
     def close(self, experiment: Experiment) -> None:
@@ -170,7 +176,13 @@ class TrialFiles(Callback):
         self._held = 0
         if batches and self._writer is not None:
             at = None if self._behind or only_final else experiment.at
-            self._writing = self._writer.submit(write_all, self._run.folder, batches, at)
+            self._writing = self._writer.submit(self._write, batches, at)
+
+    def _write(self, batches: list[Batch], at: float | None) -> dict[int, OSError]:
+        began = monotonic()
+        failed = write_all(self._run.folder, batches, at)
+        self._flush_at = monotonic() + REST * (monotonic() - began)
+        return failed
 
     def _batch(self, trial: Trial, only_final: bool) -> Batch | None:
         number, is_final = trial.id, trial.status.is_final
