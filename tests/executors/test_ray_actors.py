@@ -2,6 +2,9 @@
 
 import os
 import signal
+import subprocess
+import sys
+import textwrap
 import time
 from pathlib import Path
 
@@ -204,6 +207,42 @@ def test_a_trial_that_takes_too_long_ends_with_all_that_it_has_started(cluster, 
     assert results[0].error.kind == "time_limit"
     pid = int((tmp_path / "pid").read_text())
     eventually(lambda: not psutil.pid_exists(pid))
+
+
+def test_with_the_driver_killed_trials_and_their_tasks_are_gone(cluster, tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import os, time
+            from pathlib import Path
+            import tunesmith as tune
+
+            def train(config):
+                import ray
+
+                def sleep():
+                    Path({str(tmp_path)!r}, "pids").write_text(f"{{os.getpid()}} {{parent}}")
+                    time.sleep(600)
+
+                parent = os.getpid()
+                ray.get(ray.remote(num_cpus=1)(sleep).remote())
+
+            tune.run(train, name="e", storage_path={str(tmp_path)!r}, verbose=0,
+                     executor=tune.RayExecutor({cluster.address!r}, trial_in_actor=True))
+            """
+        )
+    )
+    driver = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE)
+    file = tmp_path / "pids"
+    eventually(lambda: file.exists() and len(file.read_text().split()) == 2)
+    pids = [int(pid) for pid in file.read_text().split()]
+    assert all(psutil.pid_exists(pid) for pid in pids)
+
+    driver.send_signal(signal.SIGKILL)
+    driver.communicate()
+
+    eventually(lambda: not any(psutil.pid_exists(pid) for pid in pids))
 
 
 def test_a_trial_that_loses_a_node_of_its_group_goes_on_elsewhere(cluster, tmp_path):

@@ -105,6 +105,22 @@ def alive():
     return sum(node["Alive"] for node in ray.nodes())
 
 
+def test_what_no_type_of_node_can_give_is_an_error_that_names_it(cluster, tmp_path):
+    with pytest.raises(ResourceError, match=r"lacks special 2 of 0; .*big \(to come, 1\) lacks special 2 of 1"):
+        tune.run(lambda config: None, resources={"special": 2}, executor="ray", storage_path=tmp_path, verbose=0)
+
+
+def test_trials_that_must_not_queue_are_an_error_where_no_node_is(cluster, tmp_path):
+    with pytest.raises(ResourceError, match="no node can ever give"):
+        tune.run(
+            lambda config: None,
+            resources={"special": 1},
+            executor=RayExecutor(queue_trials=False),
+            storage_path=tmp_path,
+            verbose=0,
+        )
+
+
 def test_a_cluster_grows_for_trials_that_wait_and_shrinks_when_they_are_through(cluster, tmp_path):
     has_grown, has_shrunk = tmp_path / "grown", tmp_path / "shrunk"
 
@@ -150,17 +166,15 @@ def test_a_cluster_grows_for_trials_that_wait_and_shrinks_when_they_are_through(
     assert any([node.expected for node in nodes] == [False] * 3 for nodes in told)
 
 
-def test_what_no_type_of_node_can_give_is_an_error_that_names_it(cluster, tmp_path):
-    with pytest.raises(ResourceError, match=r"lacks special 2 of 0; .*big \(to come, 1\) lacks special 2 of 1"):
-        tune.run(lambda config: None, resources={"special": 2}, executor="ray", storage_path=tmp_path, verbose=0)
+def test_a_trial_of_several_bundles_gets_the_nodes_that_are_missing(cluster, tmp_path):
+    results = tune.run(
+        lambda config: {"nodes": [bundle.node for bundle in tune.get_context().bundles]},
+        resources=tune.Bundles([{"cpu": 1}] * (1 + WORKERS), "STRICT_SPREAD"),
+        executor="ray",
+        name="e",
+        storage_path=tmp_path,
+        verbose=0,
+    )
 
-
-def test_trials_that_must_not_queue_are_an_error_where_no_node_is(cluster, tmp_path):
-    with pytest.raises(ResourceError, match="no node can ever give"):
-        tune.run(
-            lambda config: None,
-            resources={"special": 1},
-            executor=RayExecutor(queue_trials=False),
-            storage_path=tmp_path,
-            verbose=0,
-        )
+    assert len(set(results[0].history[-1]["nodes"])) == 1 + WORKERS
+    assert {group["state"] for group in ray.util.placement_group_table().values()} == {"REMOVED"}

@@ -195,7 +195,8 @@ class Core:
             return []
         match self.scheduler.choose(experiment):
             case Resume(number):
-                return [experiment.request_of(experiment.trials[number])]
+                request = experiment.request_of(experiment.trials[number])
+                return [request] if experiment.pool.find(request) is None else []
             case New():
                 found = experiment.pending_requests(at_most)
                 if experiment.wants_suggestions and not self._is_declined:

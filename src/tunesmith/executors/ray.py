@@ -45,9 +45,9 @@ class RayExecutor(AgentExecutor):
         trial_in_actor: For trainables that call Ray themselves: each trial runs in a Ray actor of its own, in a
             placement group of its bundles, and so do the tasks and actors that it starts. Default: trials run in
             processes beside Ray, which start a hundred times faster, and in which Ray is not initialised.
-        queue_trials: What to do with trials that fit on no node that is there. None: they wait where the cluster's
-            autoscaler says that it could start nodes that they fit on. True: they wait for such nodes in any case,
-            and Ray's autoscaler is told of them. False: they are an error.
+        queue_trials: What to do with trials that fit on no node that is there. None: they wait if it is known that the
+            cluster's autoscaler could start nodes that they fit on, and are announced to it. True: also where it
+            cannot be known what may come. False: they are an error, and nothing is announced.
         idle_s: Seconds after which resources that no trial uses are given back to the cluster.
         start_method: As of `LocalExecutor`.
     """

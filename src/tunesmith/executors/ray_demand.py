@@ -1,9 +1,10 @@
 """Which nodes Ray's autoscaler could start, and how it is told that trials wait for some.
 
-It is told by placement groups that may lie only on nodes that are not there yet: such a group takes nothing from
-anybody, is demand as any pending group is, and goes away with the driver. Once there are nodes for them the groups are
-removed, and the trials that still wait get others. `request_resources` would be one order for all who use the cluster,
-each overriding the one before, and would outlive a driver that is killed.
+It is told by placement groups, which are demand for as long as they are pending, and go away with the driver. One that
+has come about is removed, and so are all when there are other nodes: the trials that still wait get others. The group
+of a trial of one bundle may lie only on nodes that are not there yet, and takes nothing from anybody.
+`request_resources` would be one order for all who use the cluster, each overriding the one before, and would outlive a
+driver that is killed.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core.bundles import split
+from ..core.bundles import SEVERAL, split
 from ..core.events import Node
 from ..core.packing import ANYTHING
 from .ray_nodes import NODE_LABEL, RayNodes, ours
@@ -91,10 +92,12 @@ class Demand:
         wanted = Counter((tuple(request.items()), there) for request in requests)
         kept = []
         for key, group in self._groups:
-            if wanted[key] > 0:
-                wanted[key] -= 1
+            is_wanted = wanted[key] > 0
+            wanted[key] -= is_wanted
+            if is_wanted and not (SEVERAL in dict(key[0]) and group.wait(0)):
                 kept.append((key, group))
             else:
+                # What it has taken is a trial's to have: another group comes only at the next look.
                 self._remove(group)
         self._groups = kept
         for key in wanted.elements():
@@ -104,12 +107,9 @@ class Demand:
         from ray.util.placement_group import placement_group
 
         bundles, strategy = split(request)
-        elsewhere = f"!in({','.join(there)})"
-        return placement_group(
-            [rays(bundle) for bundle in bundles],
-            strategy,
-            bundle_label_selector=[{NODE_LABEL: elsewhere}] * len(bundles),
-        )
+        # Of several bundles some may lie where there is room; how many, only all together say.
+        elsewhere = None if len(bundles) > 1 else [{NODE_LABEL: f"!in({','.join(there)})"}]
+        return placement_group([rays(bundle) for bundle in bundles], strategy, bundle_label_selector=elsewhere)
 
     def _remove(self, group: Any) -> None:
         from ray.util.placement_group import remove_placement_group
