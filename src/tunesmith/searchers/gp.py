@@ -81,6 +81,5 @@ class GP(LearningSearcher):
         if self._surrogates is None:
             self._surrogates = Surrogates(self.encoding, self._most)
         with one_thread():
-            return proposed_row(
-                self._surrogates, history, self.random("gp", number), only_new=self._skips and self._is_finite
-            )
+            only_new = self._skips and self._is_finite
+            return proposed_row(self._surrogates, history, number, self.random("gp", number), only_new=only_new)

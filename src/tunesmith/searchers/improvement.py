@@ -15,11 +15,13 @@ from scipy.special import log_ndtr
 
 from .acquisition import LOG_ROOT_TWO_PI, log_expected_improvement, log_improvement_slopes
 from .ascent import best_row
+from .branches import neglected_branch
 from .fronts import front_ranks
 from .hypervolume import Boxes, boxes_below, log_hypervolume_improvement, log_hypervolume_slopes
 
 if TYPE_CHECKING:
     from .ascent import Goal, Wanted
+    from .branches import Branch
     from .features import Features
     from .gaussian_process import Posterior
     from .history import History
@@ -39,18 +41,24 @@ BEYOND_THE_FRONT = 0.1
 
 
 def proposed_row(
-    surrogates: Surrogates, history: History, random: np.random.Generator, *, only_new: bool = False
+    surrogates: Surrogates, history: History, number: int, random: np.random.Generator, *, only_new: bool = False
 ) -> Floats:
     """Return the row to look at; drawn from `random` where nothing that is allowed was found.
+
+    Now and then it is the best of a branch of the space that has been tried too rarely.
 
     Args:
         surrogates: The models of the space.
         history: What is known.
+        number: Of the trial.
         random: Where randomness comes from.
         only_new: Whether rows that have been proposed are passed over.
     """
     encoding = history.encoding
     wanted = _new_ones(history) if only_new else encoding.allowed
+    branch = neglected_branch(history, number)
+    if branch is not None:
+        wanted = _of_branch(branch, wanted)
     goal, anchors = _goal(surrogates, history, random)
     if len(history.failed):
         goal = Feasible(surrogates, history, goal)
@@ -69,6 +77,15 @@ def _new_ones(history: History) -> Wanted:
         return fine
 
     return wanted
+
+
+def _of_branch(branch: Branch, wanted: Wanted) -> Wanted:
+    index, option = branch
+
+    def wanted_of_branch(rows: Floats) -> NDArray[np.bool_]:
+        return np.asarray(wanted(rows) & (rows[:, index] == option))
+
+    return wanted_of_branch
 
 
 def _goal(surrogates: Surrogates, history: History, random: np.random.Generator) -> tuple[Goal, Floats]:
