@@ -48,7 +48,8 @@ class TorchTrainable:
         timeout_s: Seconds that one collective operation may take; default: torch's own.
         grace_s: Seconds between SIGTERM and SIGKILL for a worker that is to end.
         start_method: "fork": workers are forked from the trial's process, in which torch is loaded already; "spawn":
-            each is a new interpreter, which takes seconds; "auto": fork without GPUs, spawn with them.
+            each is a new interpreter, which takes seconds; "auto": fork, but spawn with GPUs, and where the trial's
+            process belongs to Ray, whose threads no fork survives.
 
     Raises:
         ConfigError: An argument makes no sense.
@@ -87,7 +88,7 @@ class TorchTrainable:
         self._gpus_per_worker = int(each.get("gpu", 0))
         self._timeout = timeout_s
         self._grace = grace_s
-        self._start_method = start_method if start_method != "auto" else "spawn" if each.get("gpu") else "fork"
+        self._start_method = "spawn" if start_method == "auto" and each.get("gpu") else start_method
         self._packed: bytes | None = None
         self.__name__ = name_of(train)
         self.__wrapped__ = train
@@ -136,11 +137,14 @@ class TorchTrainable:
 
         # It says for each trial that it cannot see to signals, and how each worker ended: here the relay's business.
         logging.getLogger("torch.distributed.elastic.multiprocessing.api").setLevel(logging.CRITICAL)
+        start_method = self._start_method
+        if start_method == "auto":
+            start_method = "spawn" if _is_of_ray() else "fork"
         config = LaunchConfig(
             nproc_per_node=count,
             max_restarts=0,
             monitor_interval=0.05,
-            start_method=self._start_method,
+            start_method=start_method,
             **settings,
         )
         try:
@@ -187,6 +191,12 @@ def _many_nodes(count: int, number: int, host: str, port: int, session: Session)
         "rdzv_endpoint": f"{host}:{port}",
         "rdzv_configs": {"rank": number},
     }
+
+
+def _is_of_ray() -> bool:
+    """Whether this process belongs to a Ray, as that of a trial in an actor does."""
+    ray: Any = sys.modules.get("ray")
+    return ray is not None and bool(ray.is_initialized())
 
 
 class _Store:
