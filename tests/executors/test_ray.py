@@ -143,7 +143,7 @@ def test_a_hung_trial_is_killed_and_its_bundle_goes_on(cluster, tmp_path):
         tmp_path,
         train,
         space={"x": tune.grid_search([0, 1, 2])},
-        trial_time_limit_s=1,
+        trial_time_limit_s=4,
         grace_s=0.2,
         max_concurrent_trials=1,
         fail_fast=False,
@@ -301,6 +301,37 @@ def test_the_command_line_runs_a_function_on_the_cluster(cluster, tmp_path):
 
     assert [trial.history[-1]["x"] for trial in tune.load(tmp_path / "results" / "e")] == [1, 4, 9]
     assert all(":" in event.placement.node for event in events(tmp_path / "results", TrialLaunched))
+
+
+def test_what_idles_makes_room_for_trials_that_ask_for_something_else(cluster, tmp_path):
+    began = time.monotonic()
+
+    results = run(
+        tmp_path,
+        lambda config: {"node": tune.get_context().node},
+        space={"cpus": tune.grid_search([1, 2, 1.5, 0.5, 2, 1])},
+        resources=lambda config: {"cpu": config["cpus"]},
+        executor=RayExecutor(idle_s=PATIENCE),
+        max_concurrent_trials=1,
+    )
+
+    assert [trial.status for trial in results] == ["completed"] * 6
+    assert len({trial.history[-1]["node"] for trial in results}) == 1
+    assert time.monotonic() - began < PATIENCE
+
+
+def test_a_trial_whose_agent_loses_the_actor_above_it_is_lost_and_goes_on(cluster, tmp_path):
+    def train(config):
+        tune.report({"pid": os.getpid()})
+        if tune.get_context().attempt == 1:
+            psutil.Process().parent().parent().kill()
+            time.sleep(600)
+
+    results = run(tmp_path, train)
+
+    assert results[0].status == "completed"
+    assert [event.outcome for event in events(tmp_path, AttemptEnded)] == ["lost", "done"]
+    assert not psutil.pid_exists(results[0].history[0]["pid"])
 
 
 def test_paused_trials_are_not_held_where_ray_counts_what_they_hold(tmp_path):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
-from ..core.bundles import request_text
+from ..core.bundles import request_text, units
 from ..core.commands import Halt, Kill, Start
 from ..core.events import Event, Failure, Node, NodesChanged
 from ..errors import ConfigError, require
@@ -26,7 +26,7 @@ from .listener import Listener
 from .nodes import SAY_AFTER
 from .ray_demand import Demand
 from .ray_nodes import RayNodes
-from .ray_slots import AgentSlots, Call, GroupSlots, Held, Slot, give_back
+from .ray_slots import AgentSlots, Call, GroupSlots, Held, Slot, give_back, held_on
 
 MOST_DEATHS = 3
 """So often the process of one trial may die on nodes that live: then it is taken to be the trial's doing."""
@@ -211,12 +211,27 @@ class RayExecutor(AgentExecutor):
         return slot
 
     def _new_slot(self, held: Held) -> Slot:
+        for node in {node for node, _ in held}:
+            self._make_room(node, held)
         name = new_name()
         slot = self._starter.start(held, name)
         self._slots[name] = slot
         self._slot_of[slot.line] = (name, slot)
         self._introduce(slot.line)
         return slot
+
+    def _make_room(self, node: str, held: Held) -> None:
+        """Give back what idles on a node as far as it is in the way of what is to be held there."""
+        idle = sorted(
+            ((slot.idle_since, name) for name, slot in self._slots.items() if slot.idle_since is not None), reverse=True
+        )
+        while idle:
+            wanted = held_on(node, (*held, *(bundle for slot in self._slots.values() for bundle in slot.held)))
+            if all(units(amount) <= units(self._nodes.offers(node, name)) for name, amount in wanted.items()):
+                return
+            _, name = idle.pop()
+            if held_on(node, self._slots[name].held):
+                self._release(name)
 
     def _on_woken(self) -> None:
         if self._nodes.taken():

@@ -70,6 +70,10 @@ class RayNodes:
         """Whether Ray takes a node to be there."""
         return name in self._names
 
+    def offers(self, name: str, resource: str) -> float:
+        """Return how much of a resource a node has in all."""
+        return next((node.resources.get(resource, 0) for node in self.known if node.name == name), 0)
+
     def identifier(self, name: str) -> str:
         """Return what Ray calls a node that is there, or was."""
         return self._ids[name]

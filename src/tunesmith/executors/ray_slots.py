@@ -141,6 +141,15 @@ def give_back(ray: Any, slot: Slot) -> None:
             remove_placement_group(slot.group)
 
 
+def held_on(node: str, held: Held) -> dict[str, float]:
+    """Return what is held on one node."""
+    amounts: dict[str, float] = {}
+    for where, bundle in held:
+        for name, amount in bundle if where == node else ():
+            amounts[name] = amounts.get(name, 0) + amount
+    return amounts
+
+
 def rays(bundle: Mapping[str, float]) -> dict[str, float]:
     """Return a bundle in Ray's names."""
     return {RAYS_NAMES.get(name, name): amount for name, amount in bundle.items()} or dict(NOTHING)
