@@ -100,10 +100,8 @@ def rates(bench: Bench) -> list[Figure]:
 def durable(bench: Bench) -> list[Figure]:
     """Ray's release test, a fifth of it: 16 trials, 10 MB each to S3 every 10 s; 500 s where 300 s are ideal."""
     seconds, every = (20, 10) if bench.quick else (60, 10)
-    with s3() as endpoint:
-        answer = bench.ask(
-            OVER_RAY, "durable", trials=16, seconds=seconds, every=every, megabytes=10, endpoint=endpoint
-        )
+    with s3() as port:
+        answer = bench.ask(OVER_RAY, "durable", trials=16, seconds=seconds, every=every, megabytes=10, port=port)
     return [
         *_against_ideal(f"16 trials, 10 MB each to S3 every {every} s, for {seconds} s", answer, 500 / 300),
         Figure("trials with their last checkpoint there", "", _of(answer, "kept"), target=16),
@@ -137,8 +135,8 @@ def _of(answer: Answer, key: str) -> float | str:
 
 
 @contextlib.contextmanager
-def s3() -> Iterator[str]:
-    """Have an S3 server of moto's; give its address."""
+def s3() -> Iterator[int]:
+    """Have an S3 server of moto's on this machine; give its port."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "moto.server", "-p", str(port)]
@@ -150,7 +148,7 @@ def s3() -> Iterator[str]:
                 socket.create_connection(("127.0.0.1", port)).close()
                 break
             time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}"
+        yield port
     finally:
         server.kill()
         server.wait()

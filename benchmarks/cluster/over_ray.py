@@ -128,13 +128,13 @@ def bookkeeping(folder: Path, trials: int, slots: int) -> Answer:
     return {"seconds": seconds, "ideal": trials / slots, "over": seconds / (trials / slots)}
 
 
-def durable(folder: Path, endpoint: str, trials: int, seconds: float, every: float, megabytes: float) -> Answer:
+def durable(folder: Path, port: int, trials: int, seconds: float, every: float, megabytes: float) -> Answer:
     """Trials over Ray that save to S3 each so many seconds, all at once: seconds in all, and how many have saved."""
     import fsspec
 
     # In place before Ray's processes start, which take them over.
     os.environ.update(
-        AWS_ENDPOINT_URL=endpoint,
+        AWS_ENDPOINT_URL=f"http://127.0.0.1:{port}",
         AWS_ACCESS_KEY_ID="key",
         AWS_SECRET_ACCESS_KEY="secret",
         AWS_DEFAULT_REGION="us-east-1",
