@@ -153,7 +153,7 @@ SelectType=select/cons_tres
 SelectTypeParameters=CR_Core
 ReturnToService=2
 MpiDefault=none
-KillWait=2
+KillWait=15
 NodeName={host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} State=UNKNOWN
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE

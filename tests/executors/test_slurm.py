@@ -117,7 +117,7 @@ class Saving(tune.Trainable):
 
 SIGNALS = {
     "USR1": ["scancel", "--signal=USR1", "--full"],
-    "TERM": ["scancel", "--signal=TERM", "--full"],
+    "TERM": ["scancel", "--signal=TERM"],  # with --full it would end srun, which kills what it runs at once
     "USR2": ["scancel", "--signal=USR2"],
     "requeue": ["scontrol", "requeue"],
 }
