@@ -35,6 +35,7 @@ from .session import Plan, drive
 from .space.space import Space
 from .stoppers import as_stopper
 from .trainables import Resources, check_trainable, name_of, resolved
+from .worker.foreign import is_algorithm_config, settings_of
 
 RAY_NAMES = {
     "config": "space",
@@ -174,6 +175,8 @@ def run(
     check_trainable(bound, saves=freq > 0 or at_end)
     chosen_scheduler = unused(choices.scheduler_of(scheduler))
     objectives = choices.objectives_of(metric, mode, chosen_scheduler)
+    if is_algorithm_config(space):
+        space = settings_of(space)
     compiled = searched_space(space, searcher)
     samples = arguments.sample_count(num_samples)
     searcher_for = choices.searcher_of(

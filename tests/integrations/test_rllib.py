@@ -27,10 +27,12 @@ def run(tmp_path, trainable, **arguments):
 
 
 def test_an_algorithm_is_run_by_its_name_under_asha_and_leaves_no_ray_behind(tmp_path):
+    from ray.rllib.algorithms.ppo import PPOConfig
+
     results = run(
         tmp_path,
         "PPO",
-        space={**SMALL, "lr": tune.grid_search([1e-3, 1e-9])},
+        space=PPOConfig().update_from_dict(SMALL).training(lr=tune.grid_search([1e-3, 1e-9])),
         scheduler=tune.ASHAScheduler(max_t=4, grace_period=1, reduction_factor=2, brackets=1),
         executor=tune.LocalExecutor(cpus=1),
     )

@@ -187,6 +187,53 @@ def test_what_a_class_asks_for_is_what_its_trials_get(tmp_path):
     assert (results[0].history[0]["bundles"], results[0].history[0]["cpu"]) == (2, 1)
 
 
+class WalkerConfig:
+    """Settings as an object, as RLlib has them."""
+
+    algo_class = Walker
+
+    def __init__(self):
+        self.settings = {"speed": 1.0, "begin": "here", "shoes": {"size": 40, "colour": "red"}}
+
+    def copy(self, copy_frozen=None):
+        copied = WalkerConfig()
+        copied.settings = dict(self.settings)
+        return copied
+
+    def update_from_dict(self, settings):
+        self.settings = merged(self.settings, settings)
+        return self
+
+    def to_dict(self):
+        return self.settings
+
+    def build_algo(self):
+        return Walker({**self.settings, "begin": f"{self.settings['begin']} {self.settings['shoes']}"})
+
+
+def test_settings_as_an_object_are_tuned_with_each_trials_config_in_them(tmp_path):
+    settings = WalkerConfig().update_from_dict({"begin": "there"})
+
+    results = run(tmp_path, settings, space={"speed": tune.grid_search([2, 3])}, stop={"training_iteration": 1})
+
+    assert [trial.history[0]["env_runners/episode_return_mean"] for trial in results] == [2, 3]
+    assert results[0].history[0]["begun"] == "there {'size': 40, 'colour': 'red'}"
+    assert settings.settings["speed"] == 1.0
+
+
+def test_settings_as_an_object_are_a_space_of_what_has_been_set_in_it(tmp_path):
+    settings = WalkerConfig().update_from_dict({"speed": tune.grid_search([2, 3]), "shoes": {"size": 41}})
+
+    tuner = tune.Tuner(
+        Walker,
+        param_space=settings,
+        run_config=tune.RunConfig(name="e", storage_path=tmp_path, stop={"training_iteration": 1}, verbose=0),
+    )
+    results = tuner.fit()
+
+    assert [trial.config for trial in results] == [{"speed": n, "shoes": {"size": 41}} for n in (2, 3)]
+
+
 def test_early_scripts_run_a_class_by_its_registered_name(tmp_path):
     tune.register_trainable("walker", Walker)
 

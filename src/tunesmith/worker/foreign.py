@@ -170,6 +170,31 @@ def is_algorithm_config(value: Any) -> bool:
     )
 
 
+def settings_of(config: Any) -> dict[str, Any]:
+    """Return what has been set in an `AlgorithmConfig`: where it differs from a new one of its class."""
+    return _difference(config.to_dict(), type(config)().to_dict())
+
+
+def _difference(settings: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in settings.items():
+        default = defaults.get(name)
+        if isinstance(value, Mapping) and isinstance(default, Mapping):
+            value = _difference(value, default)
+            if value:
+                found[name] = value
+        elif name not in defaults or not (value is default or _are_equal(value, default)):
+            found[name] = value
+    return found
+
+
+def _are_equal(one: Any, other: Any) -> bool:
+    try:
+        return bool(one == other)
+    except Exception:  # noqa: BLE001  arrays, for one, and whatever else a user has set
+        return False
+
+
 def algorithm_named(name: str) -> type:
     """Return an algorithm of RLlib.
 
