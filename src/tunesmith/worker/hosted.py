@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from . import process, system
-from .agent import MOST_LAST_OUTPUT, Agent
+from .agent import Agent
 from .depot import Address
 from .lease import Lease
 from .output import NAMES, Output
@@ -91,14 +91,10 @@ class HostedAgent(Agent):
                 pass
             if worker.is_kill_ordered or worker.ended is not None:
                 self._conclude(worker)
-            self._move_output(worker, MOST_LAST_OUTPUT if self._scratch else None)
+        self._workers.clear()  # by now its number may be another process's
+        super()._end_everything()
         self._socket.settimeout(LAST_WORDS_PATIENCE)
         self._outbox.flush()
-        with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_WR)
-            # Closed while something of the driver's lies unread, the line would look broken, and not ended.
-            while self._socket.recv(1 << 16):
-                pass
 
 
 def main(addresses: Sequence[str], port: int, name: str, host: int, descriptors: tuple[int, int, int]) -> None:
