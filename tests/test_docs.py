@@ -37,6 +37,7 @@ PAGES = [
     "docs/spaces.md",
     "docs/command_lines.md",
     "docs/parallel_trials.md",
+    "docs/cluster.md",
     "docs/warm_start.md",
     "docs/changing_the_space.md",
     "docs/foreign_searchers.md",
