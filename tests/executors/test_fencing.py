@@ -18,7 +18,7 @@ import pytest
 from machines import LATER, Machines
 
 import tunesmith as tune
-from tunesmith.core.events import AttemptEnded, AttemptStarted, SessionOpened
+from tunesmith.core.events import AttemptEnded, AttemptStarted, Reported, SessionOpened
 from tunesmith.store.reader import JournalReader
 from tunesmith.worker.system import IS_LINUX
 
@@ -110,6 +110,26 @@ def test_the_trial_of_an_agent_that_its_engine_takes_for_gone_has_ended_before_i
     assert ends(tmp_path) == ["lost", "done"]
     assert_one_after_the_other(trace)
     assert time.monotonic() - began < 30  # it is told to end, and nobody waits for its lease
+
+
+def test_a_driver_that_reads_far_behind_does_not_lose_what_it_reads_from(tmp_path):
+    class Slow(tune.Callback):
+        most = 0.0
+
+        def handle(self, happened, experiment):
+            written = [event.metrics["written"] for event in happened if isinstance(event, Reported)]
+            self.most = max([self.most, *(time.monotonic() - moment for moment in written)])
+            time.sleep(0.3)
+
+    def quick(config):
+        for step in range(50_000):
+            tune.report({"step": step, "written": time.monotonic()})
+
+    slow = Slow()
+    tune.run(quick, name="e", storage_path=tmp_path, verbose=0, callbacks=[slow], executor=Machines([]))
+
+    assert ends(tmp_path) == ["done"]
+    assert slow.most > Machines.lease + 1
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
