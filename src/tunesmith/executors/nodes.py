@@ -6,7 +6,6 @@ Where an engine has a queue, its nodes are expected until they come.
 from __future__ import annotations
 
 import contextlib
-import socket
 import sys
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from msgspec.structs import replace
 
 from ..core.commands import Start
 from ..core.events import Event, Node, NodesChanged
+from ..worker.addresses import own_addresses
 from ..worker.handshake import new_name
 from .agents import AgentExecutor
 from .base import Job
@@ -117,7 +117,7 @@ class NodeExecutor(AgentExecutor):
         """Have an agent started; `begin` returns the engine's handle of it."""
         assert self._listener is not None
         name = new_name()
-        addresses = (self._driver_address,) if self._driver_address else _own_addresses()
+        addresses = (self._driver_address,) if self._driver_address else own_addresses()
         call = Call(
             addresses=addresses, port=self._listener.port, key=self._listener.key, name=name, paths=tuple(sys.path)
         )
@@ -202,14 +202,3 @@ class NodeExecutor(AgentExecutor):
 
     def _all_nodes(self) -> list[Node]:
         return [member.node for member in self._members.values() if not member.line.leaves]
-
-
-def _own_addresses() -> tuple[str, ...]:
-    """Return what other machines may know this one by: the address of its route outwards, and that of its name."""
-    found = []
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # Sends nothing: it only asks the routing table.
-        found.append(probe.getsockname()[0])
-    with contextlib.suppress(OSError):
-        found.append(socket.gethostbyname(socket.gethostname()))
-    return tuple(dict.fromkeys([*found, "127.0.0.1"]))

@@ -20,6 +20,7 @@ from time import monotonic, sleep
 import msgspec
 
 from ..errors import ExecutorError
+from .addresses import own_addresses
 from .handshake import NAME, NotAuthenticError, admit, introduce, new_key
 from .process import Line
 from .protocol import Gather, Message
@@ -263,17 +264,6 @@ class Companion:
             self._host.take([descriptor for descriptor, _ in self._host.poller.poll(1000 * LOOK_EVERY)])
             if monotonic() > until:
                 self._host.signal(signal.SIGKILL)
-
-
-def own_addresses() -> tuple[str, ...]:
-    """Return what other machines may know this one by: the address of its route outwards, and that of its name."""
-    found = []
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.connect(("192.0.2.1", 9))  # Sends nothing: it only asks the routing table.
-        found.append(probe.getsockname()[0])
-    with contextlib.suppress(OSError):
-        found.append(socket.gethostbyname(socket.gethostname()))
-    return tuple(dict.fromkeys([*found, "127.0.0.1"]))
 
 
 def _reached(meeting: str, number: int) -> tuple[socket.socket, str]:
