@@ -18,19 +18,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import pairwise
-from pathlib import Path
 from types import FrameType
 
 import msgspec
 
-from ..layout import PROBE
 from . import process, system
+from .away import MOST, Away
 from .depot import Address
 from .lease import Lease
 from .output import NAMES, Output
 from .process import shape_of, shape_variables
 from .protocol import Assignment, End, Ended, Go, Message
-from .runner import ERROR_FILE
 from .supervised import Worker
 from .wire import (
     ENDED,
@@ -43,7 +41,6 @@ from .wire import (
     Outbox,
     Payload,
     Ping,
-    Printed,
     Ready,
     Setup,
     Started,
@@ -59,9 +56,6 @@ MOST_OUTPUT = 1 << 26
 """Of what is printed, so much is written to files between two beats, lest a slow disk holds everything up."""
 HANG_UP_PATIENCE = 1.0
 """Seconds in which the driver must have seen that this is the end."""
-MOST_LAST_OUTPUT = 1 << 24
-"""Of what is printed where the experiment's folder is not to be seen, so much may wait to be sent to the driver."""
-PIECE = 1 << 16
 EXIT_GRACE = 5.0
 """How long a worker may take to be gone after its attempt has ended."""
 
@@ -109,9 +103,7 @@ class Agent:
         self._deferred: list[tuple[Assignment, Bytes]] = []
         """What came while the lease was over: the driver may have given it to others meanwhile."""
         self._depot = depot
-        self._has_looked = False
-        self._scratch = ""
-        """The folder that stands for the experiment's, where that is not to be seen."""
+        self._away = Away()
         self._heard_at = time.monotonic()
         self._beat_at = self._heard_at + BEAT
         self._files = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -133,6 +125,7 @@ class Agent:
         self._end_everything()
         if self._is_guest:
             self._hang_up()
+        self._away.clear()
 
     def _prepare(self) -> None:
         system.adopt_orphans()
@@ -242,22 +235,13 @@ class Agent:
 
     # Workers.
 
-    def _find_folder(self, folder: str) -> None:
-        """See whether the experiment's folder is the driver's here as well; else have one that stands for it."""
-        assert self._setup is not None
-        self._has_looked = True
-        if self._setup.word and self._depot is not None and not _holds(Path(folder, PROBE), self._setup.word):
-            import tempfile  # only where it is needed
-
-            self._scratch = tempfile.mkdtemp(prefix="tunesmith-")
-            self._setup = msgspec.structs.replace(self._setup, depot=self._depot)
-
     def _launch(self, assignment: Assignment, framed: Bytes) -> None:
         self._lease.enforce()
-        if not self._has_looked:
-            self._find_folder(assignment.experiment_folder)
-        if self._scratch:
-            assignment = msgspec.structs.replace(assignment, experiment_folder=self._scratch)
+        assert self._setup is not None, "the driver tells first how workers are made"
+        if self._depot is not None and self._away.look(assignment.experiment_folder, self._setup.word):
+            self._setup = msgspec.structs.replace(self._setup, depot=self._depot)
+        if self._away.folder:
+            assignment = msgspec.structs.replace(assignment, experiment_folder=self._away.folder)
             framed = frame(assignment)
         worker = self._idle_worker(shape_of(assignment))
         try:
@@ -415,9 +399,10 @@ class Agent:
         if not worker.is_busy:
             return
         del self._running[worker.trial, worker.attempt]
-        self._move_output(worker, MOST_LAST_OUTPUT if self._scratch else None)
-        if self._scratch:
-            self._send_error(worker)
+        self._move_output(worker)
+        if self._away.folder:
+            for each in self._away.error(worker):
+                self._send(each)
         self._relay(worker.end(self._memory, is_guest=self._is_guest))
         worker.trial = worker.attempt = -1
         worker.ended = None
@@ -500,11 +485,7 @@ class Agent:
             except ChildProcessError:
                 break
         for worker in self._running.values():
-            self._move_output(worker, MOST_LAST_OUTPUT if self._scratch else None)
-        if self._scratch:
-            import shutil
-
-            shutil.rmtree(self._scratch, ignore_errors=True)
+            self._move_output(worker)
 
     def _hang_up(self) -> None:
         """End the line. Closed while something of the driver's lies unread, it would look broken, and not ended."""
@@ -514,23 +495,16 @@ class Agent:
             while self._socket.recv(1 << 16):
                 pass
 
-    def _move_output(self, worker: Worker, most: int | None) -> int:
+    def _move_output(self, worker: Worker, most: int | None = None) -> int:
         """Bring what a worker has printed (`most` bytes of it) to where it is kept; return how many bytes that were."""
-        if not self._scratch:
+        if not self._away.folder:
             return worker.move_output(most)
-        assert most is not None, "what the driver is sent has a bound"
+        room = max(0, MOST - self._outbox.size)
         moved = 0
-        for output in worker.outputs:
-            while self._outbox.size < MOST_LAST_OUTPUT and (data := output.take(min(PIECE, most - moved))):
-                self._send(Printed(worker.trial, worker.attempt, output.name, data))
-                moved += len(data)
+        for each in self._away.printed(worker, room if most is None else min(room, most)):
+            self._send(each)
+            moved += len(each.data)
         return moved
-
-    def _send_error(self, worker: Worker) -> None:
-        """Send the driver what a worker has written of its error."""
-        with suppress(OSError), Path(worker.folder, ERROR_FILE).open("rb") as file:
-            self._send(Printed(worker.trial, worker.attempt, ERROR_FILE, file.read(MOST_LAST_OUTPUT)))
-            Path(file.name).unlink()
 
     # To the driver.
 
@@ -552,13 +526,6 @@ class Agent:
             self._is_paused = is_paused
             for worker in self._workers.values():
                 self._watch(worker)
-
-
-def _holds(file: Path, word: str) -> bool:
-    try:
-        return file.read_text() == word
-    except (OSError, ValueError):
-        return False
 
 
 def _outputs() -> tuple[Output, Output]:
