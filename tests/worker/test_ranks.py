@@ -69,6 +69,9 @@ def test_checkpoints_are_rank_0s_and_all_ranks_start_from_them(tmp_path):
         begin = int(Path(checkpoint.path).read_text()) if checkpoint else 0
         file = tmp_path / f"own-{os.environ['RANK']}"
         (tmp_path / f"begin-{os.environ['RANK']}").write_text(str(begin))
+        other = tmp_path / f"begin-{int(is_first())}"
+        while begin and not (other.exists() and other.read_text() == str(begin)):
+            time.sleep(0.01)  # with the next checkpoint this one goes; training in step waits for each other too
         for step in range(begin + 1, 4):
             file.write_text(str(step if is_first() else 99))
             tune.report({"step": step}, checkpoint=file)
