@@ -19,19 +19,12 @@ if TYPE_CHECKING:
 
     FloatArray = NDArray[np.float64]
 
-UNKNOWN = 0.5
-"""How far off ends are that nothing is known of, in deviations of the losses that they are predicted from."""
-UNKNOWN_PAIRS = 2.0
-"""That they are so far off counts like so many pairs: one or two that lie on a line do not prove it."""
+FEWEST_PAIRS = 3
+"""With fewer trials that went beyond a level, its losses are taken as they are."""
 AS_IS = 3.0
 """That an end differs from another by as much as the losses did at the level counts like so many pairs."""
 LEAST_SLOPE = 0.05
 """Even where ends seem to have nothing to do with losses, the order of losses says a little."""
-LEAST_REACH = 0.25
-"""However close to each other the pairs are, so much of the level's deviation is near them."""
-FEWEST_OF_A_SCALE = 2
-QUARTILES_OF_A_NORMAL = 1.349
-"""How many deviations of a normal variable lie between its quartiles."""
 
 
 def final_losses(
@@ -69,43 +62,25 @@ def _predicted(
     losses = np.array([rung[trial] for trial in waiting])
     beyond = [trial for trial, loss in rung.items() if trial in known and math.isfinite(loss)]
     before = np.array([rung[trial] for trial in beyond])
-    scale = _scale(np.concatenate([losses, before]))
-    if beyond:
-        after = np.array([known[trial] for trial in beyond])
-        ends, spread = _continued(losses, before, after[:, 0], after[:, 1], scale)
+    if len(beyond) < FEWEST_PAIRS:
+        every = np.concatenate([losses, before])
+        ends, spread = losses, np.full(len(losses), every.std() if len(every) > 1 else 1.0)
     else:
-        ends, spread = losses, np.full(len(losses), UNKNOWN * scale)
+        after = np.array([known[trial] for trial in beyond])
+        ends, spread = _continued(losses, before, after[:, 0], after[:, 1])
     return {
         trial: (float(end), float(deviation))
         for trial, end, deviation in zip(waiting, ends, spread, strict=True)
     }  # fmt: skip
 
 
-def _scale(losses: FloatArray) -> float:
-    """Return the standard deviation of a level's losses, by their quartiles: a few wild ones do not count."""
-    if len(losses) < FEWEST_OF_A_SCALE:
-        return 1.0
-    # Not numpy's quantiles: they cost more than all the rest, and some rules judge at dozens of levels.
-    ordered = sorted(losses.tolist())
-    place = (len(ordered) - 1) / 4
-    return (_between(ordered, 3 * place) - _between(ordered, place)) / QUARTILES_OF_A_NORMAL or float(losses.std())
-
-
-def _between(ordered: list[float], place: float) -> float:
-    """Return what stands at a place of a list, between two numbers of it when the place is none."""
-    before = int(place)
-    after = min(before + 1, len(ordered) - 1)
-    return ordered[before] + (place - before) * (ordered[after] - ordered[before])
-
-
 def _continued(
-    losses: FloatArray, before: FloatArray, after: FloatArray, spread: FloatArray, scale: float
+    losses: FloatArray, before: FloatArray, after: FloatArray, spread: FloatArray
 ) -> tuple[FloatArray, FloatArray]:
     """Return the ends and their deviations that a line through pairs of losses gives for other losses.
 
     The line is that of least squares, shrunk towards one of slope 1, and never steeper: curves come closer to each
-    other as they fall. The deviation is that of the pairs from the line, some of which are imagined
-    as `scale` has it, and of what it grows by outside of them.
+    other as they fall. The deviation is that of the pairs from the line, and of what it grows by outside of them.
     """
     import numpy as np
 
@@ -117,8 +92,7 @@ def _continued(
         fitted = float(((before - middle) * (after - level)).mean()) / variance
         slope = min(max((count * fitted + AS_IS) / (count + AS_IS), LEAST_SLOPE), 1.0)
     off = after - (level + slope * (before - middle))
-    unknown = UNKNOWN_PAIRS * (UNKNOWN * scale * slope) ** 2
-    noise = (float((off**2).sum()) + unknown) / (count - 1 + UNKNOWN_PAIRS) + float((spread**2).mean())
-    reach = (losses - middle) ** 2 / max(variance, (LEAST_REACH * scale) ** 2, 1e-300)
+    noise = float((off**2).sum()) / max(count - 1, 1) + float((spread**2).mean())
+    reach = (losses - middle) ** 2 / max(variance, 1e-300)
     deviation = np.sqrt(noise * (1 + np.minimum(1 + reach, 25.0) / count))
     return level + slope * (losses - middle), np.maximum(deviation, 1e-12)
