@@ -6,74 +6,73 @@ import pytest
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, Reported
-from tunesmith.executors.gathering import FAST_TURNS, MUCH, WORTH_IT, Gathering
+from tunesmith.executors.gathering import FAST_TURNS, MUCH, SHARE, TOGETHER, Gathering
 
-ALWAYS = float("inf")
+MILLISECOND = 0.001
 
 
 def result(*, waits=False):
     return Reported(at=0.0, trial=0, attempt=1, number=1, metrics={}, elapsed=0.0, waits=waits)
 
 
+class Turns:
+    """A gathering, and turns that follow each other in half a millisecond or as told."""
+
+    def __init__(self):
+        self.gathering = Gathering()
+        self.now = 100.0
+        self.take(1, after=1.0)  # There is a turn before those that are counted.
+
+    def take(self, count, *events, after=MILLISECOND / 2):
+        for _ in range(count):
+            self.now += after
+            self.gathering.has_turned(events or [result()], self.now)
+        return self.gathering.pause
+
+
 @pytest.fixture
-def gathering():
-    """One for which every turn is fast."""
-    return Gathering(together=0.5, fast=ALWAYS)
+def turns():
+    return Turns()
 
 
-def turns(gathering, count, *events):
-    for _ in range(count):
-        gathering.has_turned(events or [result()])
+def test_a_few_fast_turns_are_not_enough(turns):
+    assert turns.take(FAST_TURNS - 1) == 0
 
 
-def test_a_few_fast_turns_are_not_enough(gathering):
-    turns(gathering, FAST_TURNS - 1)
-
-    assert gathering.pause == 0
+def test_after_more_results_are_let_come_for_a_part_of_the_time_that_it_has_been_so(turns):
+    assert turns.take(FAST_TURNS) == pytest.approx(SHARE * FAST_TURNS * MILLISECOND / 2)
 
 
-def test_after_many_results_are_let_come_together(gathering):
-    turns(gathering, FAST_TURNS)
-
-    assert gathering.pause == 0.5
+def test_that_time_has_a_bound(turns):
+    assert turns.take(10_000) == TOGETHER
 
 
-def test_turns_with_time_between_them_are_taken_one_by_one():
-    gathering = Gathering(fast=-1.0)
+def test_turns_with_time_between_them_are_taken_one_by_one(turns):
+    assert turns.take(10 * FAST_TURNS, after=2 * MILLISECOND) == 0
 
-    turns(gathering, 10 * FAST_TURNS)
 
-    assert gathering.pause == 0
+def test_it_goes_on_for_as_long_as_enough_come_together(turns):
+    turns.take(1000)
+
+    assert turns.take(1, *[result()] * 11, after=10 * MILLISECOND) == TOGETHER
+    assert turns.take(1, *[result()] * 9, after=10 * MILLISECOND) == 0
 
 
 @pytest.mark.parametrize(
     "event", [result(waits=True), AttemptEnded(at=0.0, trial=0, attempt=1, outcome="done")], ids=["verdict", "end"]
 )
-def test_one_that_somebody_waits_for_ends_it(gathering, event):
-    turns(gathering, FAST_TURNS)
+def test_where_somebody_waits_for_some_the_time_is_shorter(turns, event):
+    before = turns.take(2 * FAST_TURNS)
 
-    gathering.has_turned([*[result()] * WORTH_IT, event])
-
-    assert gathering.pause == 0
+    assert turns.take(1, result(), event) == pytest.approx(before / 2)
 
 
-def test_it_goes_on_for_as_long_as_many_come(gathering):
-    turns(gathering, FAST_TURNS)
+def test_a_line_that_brings_much_at_once_is_read_again_at_once(turns):
+    turns.take(1000)
 
-    gathering.has_turned([result()] * WORTH_IT)
-    assert gathering.pause == 0.5
+    turns.gathering.has_read(MUCH)
 
-    gathering.has_turned([result()] * (WORTH_IT - 1))
-    assert gathering.pause == 0
-
-
-def test_a_line_that_brings_much_at_once_is_read_again_at_once(gathering):
-    turns(gathering, FAST_TURNS)
-
-    gathering.has_read(MUCH)
-    gathering.has_turned([result()] * MUCH)
-
-    assert gathering.pause == 0
+    assert turns.take(1, *[result()] * MUCH) == 0
 
 
 def test_a_real_trial_that_reports_fast_is_read_in_batches(drive):
@@ -83,7 +82,7 @@ def test_a_real_trial_that_reports_fast_is_read_in_batches(drive):
             tune.report({"number": number})
 
     there = drive(train)
-    there.executor._gathering = Gathering(together=1.0, fast=ALWAYS)
+    there.executor._gathering = Gathering(together=1.0, rate=0.0)
     there.start(0)
 
     batches = []
@@ -92,4 +91,4 @@ def test_a_real_trial_that_reports_fast_is_read_in_batches(drive):
         batches.append(len(batch))
 
     assert [event.metrics["number"] for event in there.results()] == list(range(200))
-    assert max(batches) >= 20
+    assert max(batches) >= 8

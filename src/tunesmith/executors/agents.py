@@ -175,7 +175,7 @@ class AgentExecutor(Executor):
             if is_woken or (not self._events and until is not None and self.now() >= until):
                 break
         events, self._events = self._events, []
-        self._gathering.has_turned(events)
+        self._gathering.has_turned(events, monotonic())
         return events
 
     def _pause(self, until: float | None) -> None:

@@ -7,47 +7,50 @@ once a second each result would otherwise be a turn of its own, and the driver a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from time import monotonic
 
 from ..core.events import Event, Reported
 
 TOGETHER = 0.01
-"""Seconds for which results are let come together."""
-FAST = 0.001
-"""Turns follow each other fast that have less than so many seconds between them."""
+"""Seconds for which results are let come together at most."""
+RATE = 1000.0
+"""Fast are so many in a second."""
 FAST_TURNS = 8
-"""After so many fast turns in a row, with nothing but such results, the next ones are let come together."""
-WORTH_IT = 10
-"""Once fewer than this have come together they are taken one by one again."""
+"""After so many fast turns in a row the next ones are let come together."""
+SHARE = 1 / 8
+"""Of the time for which it has been so. What trials of some milliseconds have to wait at their end is little beside
+them."""
 MUCH = 200
 """Where one line has brought so many at once more is waiting there, and its workers may stand still for it."""
 
 
 class Gathering:
-    """Decides whether to let results come together. One that waits for a verdict, and an end, are taken at once."""
+    """Decides whether to let results come together. Where some that come are waited for, they do so for less long."""
 
-    def __init__(self, together: float = TOGETHER, fast: float = FAST) -> None:
+    def __init__(self, together: float = TOGETHER, rate: float = RATE) -> None:
         self._together = together
-        self._fast = fast
+        self._rate = rate
         self._fast_turns = 0
+        self._lasted = 0.0
         self._turn_at = 0.0
         self._is_pressed = False
 
     @property
     def pause(self) -> float:
         """How many seconds to let results come before the next turn."""
-        return self._together if self._fast_turns >= FAST_TURNS else 0.0
+        return min(self._together, SHARE * self._lasted) if self._fast_turns >= FAST_TURNS else 0.0
 
     def has_read(self, count: int) -> None:
         """Learn how many messages one line has brought at once."""
         self._is_pressed = self._is_pressed or count >= MUCH
 
-    def has_turned(self, events: Sequence[Event]) -> None:
-        """Learn what a turn consists of."""
-        now = monotonic()
-        is_fast = len(events) >= WORTH_IT if self.pause else now - self._turn_at < self._fast
-        if is_fast and not self._is_pressed and all(type(each) is Reported and not each.waits for each in events):
+    def has_turned(self, events: Sequence[Event], now: float) -> None:
+        """Learn what a turn consists of; `now` is in seconds."""
+        taken = now - self._turn_at
+        if self._is_pressed or len(events) < self._rate * taken:
+            self._fast_turns, self._lasted = 0, 0.0
+        elif all(type(each) is Reported and not each.waits for each in events):
             self._fast_turns += 1
+            self._lasted += taken
         else:
-            self._fast_turns = 0
+            self._lasted /= 2
         self._turn_at, self._is_pressed = now, False
