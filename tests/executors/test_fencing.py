@@ -5,6 +5,7 @@ The agents are those of other machines; where the network is cut they are in a n
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -63,6 +64,12 @@ def after(path, act):
     threading.Thread(target=wait, daemon=True).start()
 
 
+def send(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
 def run(tmp_path, trace, executor):
     return tune.run(
         train, space={"trace": str(trace)}, name="e", storage_path=tmp_path, verbose=0, seed=1, executor=executor
@@ -81,14 +88,12 @@ def test_the_trial_of_an_agent_that_hangs_has_ended_before_it_runs_elsewhere(tmp
     def stop(trial, agent):
         host = int(Path(f"/proc/{agent}/stat").read_text().rpartition(")")[2].split()[1])
         hanging = {"the agent": [agent], "the agent and its trial": [agent, trial]}.get(who, [host, agent, trial])
-        for pid in hanging:
-            os.kill(pid, signal.SIGSTOP)
-        # Longer than the driver waits, so that it would find them alive again beside the second attempt.
+        # Again and again, for the agent is made to go on once, and would. Longer than the driver waits, so that it
+        # would find them alive again beside the second attempt.
         while not traces(trace).get(2):
+            send(hanging, signal.SIGSTOP)
             time.sleep(0.02)
-        for pid in hanging:
-            if Path(f"/proc/{pid}").exists():
-                os.kill(pid, signal.SIGCONT)
+        send(hanging, signal.SIGCONT)
 
     after(trace, stop)
     results = run(tmp_path, trace, Machines([], LATER))
@@ -148,7 +153,12 @@ def test_what_a_trial_has_started_ends_with_an_agent_that_is_killed(tmp_path, ho
                 metrics = getattr(event, "metrics", {})
                 if "child" in metrics:
                     self.child = metrics["child"]
-                    os.kill(metrics["agent"], how)
+                    threading.Thread(target=hit, args=(metrics["agent"],), daemon=True).start()
+
+    def hit(agent):
+        while Path(f"/proc/{agent}").exists():  # one that is stopped is made to go on once
+            send([agent], how)
+            time.sleep(0.02)
 
     killing = Killing()
     tune.run(start, name="e", storage_path=tmp_path, verbose=0, callbacks=[killing], executor=Machines([], LATER))
