@@ -54,8 +54,8 @@ def test_turns_with_time_between_them_are_taken_one_by_one(turns):
 def test_it_goes_on_for_as_long_as_enough_come_together(turns):
     turns.take(1000)
 
-    assert turns.take(1, *[result()] * 11, after=10 * MILLISECOND) == TOGETHER
-    assert turns.take(1, *[result()] * 9, after=10 * MILLISECOND) == 0
+    assert turns.take(1, *[result()] * 51, after=50 * MILLISECOND) == TOGETHER
+    assert turns.take(1, *[result()] * 49, after=50 * MILLISECOND) == 0
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ..core.events import Event, Reported
 
-TOGETHER = 0.01
+TOGETHER = 0.05
 """Seconds for which results are let come together at most."""
 RATE = 1000.0
 """Fast are so many in a second."""
