@@ -208,9 +208,8 @@ class _Store:
         """Open it at a port that is free; torchrun finds it there, as a process has one store server per port."""
         import torch
 
-        self._store: Any = torch.distributed.TCPStore(  # type: ignore[attr-defined]
-            "localhost", 0, None, True, wait_for_workers=False, multi_tenant=True
-        )
+        distributed: Any = torch.distributed  # some of its names are there only where it has been compiled in
+        self._store = distributed.TCPStore("localhost", 0, None, True, wait_for_workers=False, multi_tenant=True)
         self.port = int(self._store.port)
         return self.port
 
