@@ -1,4 +1,4 @@
-"""Runs attempts on a Ray cluster: actors hold resources, and have agents beside them as on one machine.
+"""Runs attempts on a Ray cluster: Ray's tasks hold resources, and have agents beside them as on one machine.
 
 Ray says which nodes there are, gives the bundles and tells of deaths; all else goes over a socket to each agent.
 Only Ray's core is used.
@@ -53,7 +53,7 @@ class RayExecutor(AgentExecutor):
     """
 
     can_hold = False
-    """Ray counts what an actor holds, and would give nobody else the resources of a trial that stands still."""
+    """Ray counts what is held, and would give nobody else the resources of a trial that stands still."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What runs in Ray's own processes: actors that hold resources and have an agent beside them. Imports little."""
+"""What runs in Ray's own processes: what holds resources there and has an agent beside it. Imports little."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def is_there() -> bool:
     return True
 
 
-class AgentHost:
-    """A Ray actor that holds a bundle of resources for as long as its agent lives."""
+def host_agent(addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: Sequence[str]) -> str:
+    """Be a task that holds a bundle of resources for as long as its agent lives; return the agent's end, in words.
 
-    def run(self, addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: Sequence[str]) -> str:
-        """Run the agent; return its end, in words. Arguments as in `worker.remote.serve`."""
-        hide_gpus()
-        return serve(addresses, port, key, name, paths)
+    Arguments as in `worker.remote.serve`. It is no actor, because a task's process serves others afterwards: Ray has
+    one in milliseconds, where an actor waits a second or two for a new one.
+    """
+    return serve(addresses, port, key, name, paths, environment=_without_foreign_gpus())
 
 
 class TrialHost:
@@ -31,10 +31,13 @@ class TrialHost:
 
         from ..worker import hosted
 
-        hide_gpus()
+        os.environ.update(_without_foreign_gpus())
         return hosted.serve(addresses, port, key, name, paths, leaves_alone=(ray.shutdown,))
 
 
-def hide_gpus() -> None:
-    """See to it that a trial that asked for no GPU does not see any; Ray leaves it all of them."""
-    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+def _without_foreign_gpus() -> dict[str, str]:
+    """Return what keeps a trial that asked for no GPU from seeing any; Ray leaves it all of them."""
+    import ray
+
+    has_some = ray.get_runtime_context().get_accelerator_ids().get("GPU")
+    return {} if has_some else {"CUDA_VISIBLE_DEVICES": ""}

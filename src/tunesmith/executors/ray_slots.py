@@ -14,7 +14,7 @@ from typing import Any
 from ..core.events import Placement
 from ..errors import ConfigError
 from .connection import AgentLine
-from .ray_agents import AgentHost, TrialHost
+from .ray_agents import TrialHost, host_agent
 from .ray_nodes import NODE_LABEL, RAYS_NAMES, RayNodes
 
 Bundle = tuple[str, frozenset[tuple[str, float]]]
@@ -30,9 +30,10 @@ class Slot:
 
     held: Held
     line: AgentLine
-    actor: Any
     run: Any
     """Ray's reference to the agent's end."""
+    actor: Any = None
+    """The process that the attempt runs in, where that is an actor's."""
     group: Any = None
     """The placement group, where there is one."""
     since: float = field(default_factory=monotonic)
@@ -53,17 +54,17 @@ class Call:
     key: bytes
 
     def arguments(self, name: bytes) -> tuple[Any, ...]:
-        """Return the arguments of an actor's `run`."""
+        """Return the arguments of `host_agent`, and of an actor's `run`."""
         return list(self.addresses), self.port, self.key, name, sys.path
 
 
 class AgentSlots:
-    """Each node's share of an attempt is a slot of its own: an actor that holds it, with an agent beside it."""
+    """Each node's share of an attempt is a slot of its own: a task that holds it, with an agent beside it."""
 
     def __init__(self, ray: Any, nodes: RayNodes, call: Call) -> None:
         self._nodes = nodes
         self._call = call
-        self._host = ray.remote(max_restarts=0, max_task_retries=0)(AgentHost)
+        self._host = ray.remote(max_retries=0)(host_agent)
 
     def held_for(self, placement: Placement) -> list[Held]:
         """Return what each slot for an attempt is to hold, the one first that runs it."""
@@ -73,14 +74,14 @@ class AgentSlots:
         """Order a slot whose agent will connect as `name`."""
         ((node, amounts),) = held
         rest = dict(amounts)
-        actor = self._host.options(
+        host = self._host.options(
             num_cpus=rest.pop("cpu", 0),
             num_gpus=rest.pop("gpu", 0),
             memory=rest.pop("memory", None),
             resources=rest or None,
             scheduling_strategy=self._nodes.only_on(node),
-        ).remote()
-        return Slot(held, AgentLine(), actor, actor.run.remote(*self._call.arguments(name)))
+        )
+        return Slot(held, AgentLine(), host.remote(*self._call.arguments(name)))
 
 
 class GroupSlots:
@@ -120,7 +121,7 @@ class GroupSlots:
                 group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
             ),
         ).remote()
-        return Slot(held, AgentLine(), actor, actor.run.remote(*self._call.arguments(name)), group)
+        return Slot(held, AgentLine(), actor.run.remote(*self._call.arguments(name)), actor, group)
 
 
 def can_place_groups() -> bool:
@@ -131,9 +132,12 @@ def can_place_groups() -> bool:
 
 
 def give_back(ray: Any, slot: Slot) -> None:
-    """Let Ray have what a slot holds; what runs there is killed."""
+    """Let Ray have what a slot holds, whose line is closed; what runs there ends, or is killed."""
     with contextlib.suppress(Exception):  # It may be gone, with its node.
-        ray.kill(slot.actor)
+        if slot.actor is not None:
+            ray.kill(slot.actor)
+        elif slot.line.socket is None:
+            ray.cancel(slot.run)  # An agent that has come ends with its line, and with its lease if it hangs.
     if slot.group is not None:
         from ray.util.placement_group import remove_placement_group
 

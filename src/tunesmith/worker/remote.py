@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from . import system
 from .handshake import NotAuthenticError, introduce
@@ -22,7 +23,14 @@ LAST_WORDS = 2000
 
 
 def serve(
-    addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: Sequence[str], *, passes_on: bool = False
+    addresses: Sequence[str],
+    port: int,
+    key: bytes,
+    name: bytes,
+    paths: Sequence[str],
+    *,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    passes_on: bool = False,
 ) -> str:
     """Run an agent beside this process, which an engine has started for that; return the agent's end, in words.
 
@@ -32,6 +40,7 @@ def serve(
         key: What they know each other by.
         name: The agent's.
         paths: The driver's `sys.path`: the user's modules lie there too, where file systems are shared.
+        environment: What the agent and its trials are to have in it beside what is there.
         passes_on: Whether a batch system's signals to this process are for the agent, which asks its trials to save.
             Only in a main thread.
     """
@@ -43,7 +52,11 @@ def serve(
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**system.agent_environment(os.environ), KEY_VARIABLE: key.hex(), MARK_VARIABLE: name.hex()},
+        env={
+            **system.agent_environment({**os.environ, **environment}),
+            KEY_VARIABLE: key.hex(),
+            MARK_VARIABLE: name.hex(),
+        },
         start_new_session=True,
     )
     if passes_on:
