@@ -111,7 +111,7 @@ class Foreign(Trainable):
             os.environ.setdefault(_ADDRESS, "local")
             made = made(settings)
         if is_algorithm_config(made):
-            self._owns_ray = self._owns_ray or _has_started_ray(self._context)
+            self._owns_ray = self._owns_ray or (_is_of_ray(type(made)) and _has_started_ray(self._context))
             made = made.build_algo() if hasattr(made, "build_algo") else made.build()
         self._object = made
         if missing := _lacks(self._object):
