@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import astuple
 
 from tunesmith.core.events import Node
 from tunesmith.executors.nodes import NodeExecutor
@@ -42,7 +41,7 @@ class Machines(NodeExecutor):
         for number, prefix in enumerate(self._prefixes):
 
             def begin(call, prefix=prefix):
-                command = [*prefix, sys.executable, "-c", SERVE, repr(astuple(call))]
+                command = [*prefix, sys.executable, "-c", SERVE, repr(tuple(call))]
                 self._processes.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
                 return self._processes[-1]
 

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 
 import tunesmith as tune
 from tunesmith.errors import ConfigError
-from tunesmith.searchers.surrogates import chosen_points, fixed_number, warm_number
+from tunesmith.searchers.surrogates import Surrogates, chosen_points, fixed_number, warm_number
 
 from .searching import MIXED as MIXED_SPACE
 from .searching import all_are_good, check_that_a_resume_changes_nothing, driven, of_mixed
@@ -167,3 +168,12 @@ def test_hyperparameters_are_found_for_few_numbers_of_losses_only():
 def test_an_argument_that_makes_no_sense_is_refused():
     with pytest.raises(ConfigError, match="max_observations=3"):
         tune.GPSearcher(max_observations=3)
+
+
+def test_a_trend_is_looked_for_only_in_losses_that_are_known():
+    history = told(sphere, CUBE, 20).history()
+    predicted = replace(history, spread=np.full(len(history.losses), 0.1))
+    surrogates = Surrogates(history.encoding, most=100)
+
+    assert len(surrogates.of_losses(history, history.losses).data.trend.along) == 4
+    assert len(surrogates.of_losses(predicted, predicted.losses).data.trend.along) == 0

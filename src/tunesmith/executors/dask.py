@@ -6,14 +6,14 @@ Dask starts it and says which workers there are; all else goes over a socket to 
 from __future__ import annotations
 
 import contextlib
-from dataclasses import astuple
 from typing import Any
 
 from ..core.events import Node
 from ..errors import ConfigError, require
 from ..worker.remote import serve
 from .base import Job
-from .nodes import Call, NodeExecutor
+from .listener import Call
+from .nodes import NodeExecutor
 
 
 class DaskExecutor(NodeExecutor):
@@ -70,7 +70,7 @@ class DaskExecutor(NodeExecutor):
         def begin(call: Call) -> Any:
             return self._client.submit(
                 serve,
-                *astuple(call),
+                *call,
                 workers=[address],
                 allow_other_workers=False,
                 pure=False,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from ..worker.depot import DEPOT
 from ..worker.handshake import NotAuthenticError, admit, new_key
@@ -16,6 +18,16 @@ PATIENCE = 10.0
 """Seconds that a stranger has to prove that it is an agent."""
 MOST_STRANGERS = 64
 """So many may be trying at once; further ones wait until they are accepted."""
+
+
+class Call(NamedTuple):
+    """What an agent is told to find its driver: the arguments of `worker.remote.serve`."""
+
+    addresses: tuple[str, ...]
+    port: int
+    key: bytes
+    name: bytes
+    paths: tuple[str, ...]
 
 
 class Listener:
@@ -43,6 +55,10 @@ class Listener:
     def port(self) -> int:
         """The port."""
         return int(self._socket.getsockname()[1])
+
+    def call(self, name: bytes, addresses: tuple[str, ...]) -> Call:
+        """Return what the agent of that name is to be told, which may find this machine at one of the addresses."""
+        return Call(addresses, self.port, self.key, name, tuple(sys.path))
 
     def taken(self) -> list[tuple[bytes, socket.socket]]:
         """Return the names and sockets of agents that have connected since."""

@@ -23,21 +23,10 @@ from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
 from .depot import Depot
-from .listener import Listener
+from .listener import Call, Listener
 
 SAY_AFTER = 10.0
 """Seconds after which people are told what is waited for."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Call:
-    """What an agent needs to know to find its driver; the arguments of `worker.remote.serve`."""
-
-    addresses: tuple[str, ...]
-    port: int
-    key: bytes
-    name: bytes
-    paths: tuple[str, ...]
 
 
 @dataclass(eq=False)
@@ -118,9 +107,7 @@ class NodeExecutor(AgentExecutor):
         assert self._listener is not None
         name = new_name()
         addresses = (self._driver_address,) if self._driver_address else own_addresses()
-        call = Call(
-            addresses=addresses, port=self._listener.port, key=self._listener.key, name=name, paths=tuple(sys.path)
-        )
+        call = self._listener.call(name, addresses)
         line = AgentLine()
         self._members[name] = Member(replace(node, expected=True), line, begin(call), monotonic())
         self._introduce(line)

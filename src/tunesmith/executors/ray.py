@@ -26,7 +26,7 @@ from .listener import Listener
 from .nodes import SAY_AFTER
 from .ray_demand import Demand
 from .ray_nodes import RayNodes
-from .ray_slots import AgentSlots, Call, GroupSlots, Held, Slot, give_back, held_on
+from .ray_slots import AgentSlots, GroupSlots, Held, Slot, give_back, held_on
 
 MOST_DEATHS = 3
 """So often the process of one trial may die on nodes that live: then it is taken to be the trial's doing."""
@@ -108,9 +108,10 @@ class RayExecutor(AgentExecutor):
         self._connect()
         self._demand = Demand(self._ray, self._queue_trials)
         self._nodes = RayNodes(self._ray, self.wake, lambda: self._demand.meet(self._nodes))
-        self._listener = Listener(self.wake, depot=Depot(job.folder.absolute()))
-        call = Call((self._ray.util.get_node_ip_address(),), self._listener.port, self._listener.key)
-        self._starter = (GroupSlots if self._trial_in_actor else AgentSlots)(self._ray, self._nodes, call)
+        listener = self._listener = Listener(self.wake, depot=Depot(job.folder.absolute()))
+        addresses = (self._ray.util.get_node_ip_address(),)
+        starter = GroupSlots if self._trial_in_actor else AgentSlots
+        self._starter = starter(self._ray, self._nodes, lambda name: listener.call(name, addresses))
         self._nodes.watch()
         return self._all_nodes()
 

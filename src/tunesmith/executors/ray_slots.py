@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from ..core.events import Placement
 from ..errors import ConfigError
 from .connection import AgentLine
+from .listener import Call
 from .ray_agents import TrialHost, host_agent
 from .ray_nodes import NODE_LABEL, RAYS_NAMES, RayNodes
 
@@ -45,23 +45,10 @@ class Slot:
         return self.held[0][0]
 
 
-@dataclass(frozen=True)
-class Call:
-    """What an agent needs to know to find its driver."""
-
-    addresses: Sequence[str]
-    port: int
-    key: bytes
-
-    def arguments(self, name: bytes) -> tuple[Any, ...]:
-        """Return the arguments of `host_agent`, and of an actor's `run`."""
-        return list(self.addresses), self.port, self.key, name, sys.path
-
-
 class AgentSlots:
     """Each node's share of an attempt is a slot of its own: a task that holds it, with an agent beside it."""
 
-    def __init__(self, ray: Any, nodes: RayNodes, call: Call) -> None:
+    def __init__(self, ray: Any, nodes: RayNodes, call: Callable[[bytes], Call]) -> None:
         self._nodes = nodes
         self._call = call
         self._host = ray.remote(max_retries=0)(host_agent)
@@ -81,7 +68,7 @@ class AgentSlots:
             resources=rest or None,
             scheduling_strategy=self._nodes.only_on(node),
         )
-        return Slot(held, AgentLine(), host.remote(*self._call.arguments(name)))
+        return Slot(held, AgentLine(), host.remote(*self._call(name)))
 
 
 class GroupSlots:
@@ -91,7 +78,7 @@ class GroupSlots:
     mostly waits for them, and a group whose only CPU it held would wait for ever.
     """
 
-    def __init__(self, ray: Any, nodes: RayNodes, call: Call) -> None:
+    def __init__(self, ray: Any, nodes: RayNodes, call: Callable[[bytes], Call]) -> None:
         if not can_place_groups():
             raise ConfigError(
                 f"trial_in_actor=True: Ray {ray.__version__} places the bundles of a group on nodes of its own choice "
@@ -121,7 +108,7 @@ class GroupSlots:
                 group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
             ),
         ).remote()
-        return Slot(held, AgentLine(), actor.run.remote(*self._call.arguments(name)), actor, group)
+        return Slot(held, AgentLine(), actor.run.remote(*self._call(name)), actor, group)
 
 
 def can_place_groups() -> bool:

@@ -5,7 +5,6 @@ Jobs are submitted through submitit; all else goes over a socket to each agent.
 
 from __future__ import annotations
 
-from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from ..core.events import Node
 from ..errors import ConfigError, require
 from ..worker.remote import serve_job
 from .base import Job
-from .nodes import Call, NodeExecutor
+from .listener import Call
+from .nodes import NodeExecutor
 
 MOST_LOST = 3
 """After so many jobs that ended before their agents came, there is something wrong that another one will not mend."""
@@ -79,7 +79,7 @@ class SlurmExecutor(NodeExecutor):
         self._ordered += 1
 
         def begin(call: Call) -> Any:
-            return self._submitter.submit(serve_job, *astuple(call))
+            return self._submitter.submit(serve_job, *call)
 
         self._order(Node(f"job {self._ordered}", dict(self._resources)), begin)
 

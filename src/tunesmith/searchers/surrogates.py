@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .features import Features
-from .gaussian_process import Data, Hyperparameters, Posterior, fitted
+from .gaussian_process import NO_TREND, Data, Hyperparameters, Posterior, fitted
 from .warping import Warp, fitted_warp
 
 if TYPE_CHECKING:
@@ -69,7 +69,9 @@ class Surrogates:
 
     def _data(self, points: Floats, losses: Floats, spread: Floats, warp: Warp) -> Data:
         extra = np.minimum(spread * warp.slope(losses), 10.0) ** 2
-        return Data(self.features.of(points), self.features.groups, warp.of(losses), extra, self.features.trend)
+        # Where losses are predictions a trend made the search slower: it takes the predictor's line for the function's.
+        trend = NO_TREND if spread.any() else self.features.trend
+        return Data(self.features.of(points), self.features.groups, warp.of(losses), extra, trend)
 
     def _hyperparameters(self, points: Floats, losses: Floats, spread: Floats, count: int) -> Hyperparameters:
         points, losses, spread = points[:count], losses[:count], spread[:count]
