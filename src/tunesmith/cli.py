@@ -185,6 +185,7 @@ def resume(experiment: str, storage_path: str) -> None:
     resume="auto" instead.
     """
     from .api import resume as resume_experiment
+    from .command_run import exit_code
 
     results = found(experiment, storage_path)
     resume_experiment(results.folder)
@@ -320,14 +321,6 @@ def folder_of(name: str, storage_path: str) -> Path:
     else:
         hint = "There are none there. Give the folder of all experiments by --storage-path."
     raise ExperimentNotFound(f"there is no experiment {name!r} in {storage}. {hint}")
-
-
-def exit_code(results: Results) -> int:
-    """Return what a command that ran an experiment exits with."""
-    finished = results.finished
-    if finished is None or finished.reason in ("failed", "stuck"):
-        return 1
-    return 130 if finished.reason == "interrupted" else 0
 
 
 if __name__ == "__main__":

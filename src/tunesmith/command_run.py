@@ -24,8 +24,6 @@ def run_target(target: str, space: str | None, options: Mapping[str, Any]) -> in
     Raises:
         TuneError: It could not be started; the message says why.
     """
-    from .cli import exit_code
-
     arguments = {**options, **_pairs(options, "stop"), **_pairs(options, "resources")}
     address = arguments.pop("address", None)
     if address is not None:
@@ -41,8 +39,6 @@ def run_target(target: str, space: str | None, options: Mapping[str, Any]) -> in
 
 
 def _run_file(path: str, arguments: dict[str, Any]) -> int:
-    from .cli import exit_code
-
     experiments = experiments_from_file(path)
     name = arguments.pop("name", None)
     if name is not None:
@@ -100,3 +96,11 @@ def _pairs(options: Mapping[str, Any], name: str) -> dict[str, dict[str, float]]
         if not key:
             raise ConfigError(f"--{name} {text}: write it as NAME=NUMBER.") from None
     return {name: pairs} if pairs else {}
+
+
+def exit_code(results: Results) -> int:
+    """Return what a command that ran an experiment exits with."""
+    finished = results.finished
+    if finished is None or finished.reason in ("failed", "stuck"):
+        return 1
+    return 130 if finished.reason == "interrupted" else 0
