@@ -4,12 +4,12 @@
 can then be tried on the same trainings in seconds. Each epoch has its validation error and its CPU seconds.
 """
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
 
 import tunesmith as tune
+from benchmarks.schedulers.tables import make_table
 
 TABLE = Path(__file__).with_name("digits.npz")
 EPOCHS = 81
@@ -57,38 +57,5 @@ def train(config: dict[str, Any]) -> None:
         tune.report({"error": error, "seconds": time.process_time() - began})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--configs", type=int, default=CONFIGS)
-    parser.add_argument("--results", default="results", help="where the trainings' own results go")
-    options = parser.parse_args()
-    results = tune.run(
-        train,
-        space=SPACE,
-        metric="error",
-        mode="min",
-        num_samples=options.configs,
-        seed=0,
-        name="digits_table",
-        storage_path=options.results,
-        resume="auto",
-    )
-    rows = [(trial.config, trial.history) for trial in results]
-    table = tune.CurveTable(
-        [
-            {
-                "config": config,
-                "metrics": {"error": [row["error"] for row in history]},
-                "seconds": [row["seconds"] for row in history],
-            }
-            for config, history in rows
-        ],
-        metric="error",
-        mode="min",
-    )
-    table.save(TABLE)
-    print(f"{len(results)} curves of {EPOCHS} epochs in {TABLE}: {TABLE.stat().st_size:,} bytes")
-
-
 if __name__ == "__main__":
-    main()
+    make_table(train, SPACE, "error", configs=CONFIGS, table=TABLE, about=__doc__)

@@ -5,12 +5,12 @@ all that matters to a searcher: another model, other data, a smooth loss, curves
 and that cross, as a small learning rate needs many trees.
 """
 
-import argparse
 import time
 from pathlib import Path
 from typing import Any
 
 import tunesmith as tune
+from benchmarks.schedulers.tables import make_table
 
 TABLE = Path(__file__).with_name("cancer.npz")
 EPOCHS = 81
@@ -70,34 +70,5 @@ def train(config: dict[str, Any]) -> None:
         tune.report({"loss": round(loss, 5), "seconds": time.process_time() - began})
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--configs", type=int, default=CONFIGS)
-    parser.add_argument("--results", default="results", help="where the trainings' own results go")
-    options = parser.parse_args()
-    results = tune.run(
-        train,
-        space=SPACE,
-        metric="loss",
-        mode="min",
-        searcher="random",
-        num_samples=options.configs,
-        seed=0,
-        name="cancer_table",
-        storage_path=options.results,
-        resume="auto",
-    )
-    curves = [
-        {
-            "config": trial.config,
-            "metrics": {"loss": [row["loss"] for row in trial.history]},
-            "seconds": [row["seconds"] for row in trial.history],
-        }
-        for trial in results
-    ]
-    tune.CurveTable(curves, metric="loss", mode="min").save(TABLE)
-    print(f"{len(results)} curves of {EPOCHS} epochs in {TABLE}: {TABLE.stat().st_size:,} bytes")
-
-
 if __name__ == "__main__":
-    main()
+    make_table(train, SPACE, "loss", configs=CONFIGS, table=TABLE, about=__doc__)

@@ -18,7 +18,6 @@ from ..worker.protocol import Ended, Gather, Message, Report
 from ..worker.wire import Alive, Bytes, FrameReader, Leaving, Outbox, Ping, Printed, Ready, Started, frame, header
 
 Incoming = Report | Gather | Ended | Started | Alive | Ready | Leaving | Printed
-_LAST_WORDS = 2000
 
 
 class AgentLine:
@@ -162,6 +161,5 @@ class LocalAgent(AgentLine):
             return ""
         with self._complaints as complaints:
             size = complaints.seek(0, os.SEEK_END)
-            complaints.seek(max(0, size - _LAST_WORDS))
-            words = complaints.read().decode(errors="replace").strip()
-        return f"the agent process ended with code {code}" + (f": {words}" if words else "")
+            complaints.seek(max(0, size - system.LAST_WORDS))
+            return system.end_of_agent(code, complaints.read())

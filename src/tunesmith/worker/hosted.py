@@ -24,7 +24,7 @@ from .depot import Address
 from .lease import Lease
 from .output import NAMES, Output
 from .protocol import Assignment
-from .remote import KEY_VARIABLE, LAST_WORDS, connected
+from .remote import KEY_VARIABLE, connected, started_beside
 from .supervised import Worker
 from .wire import Alive, Bytes, Ready, Setup
 
@@ -138,8 +138,6 @@ def serve(
         leaves_alone: Functions that the engine has registered to be called at this process's end. When attempts end,
             those that the user's code has registered are called, and these are not: the process goes on.
     """
-    import subprocess
-
     sys.path += [path for path in paths if path not in sys.path]
     for function in leaves_alone:
         atexit.unregister(function)
@@ -149,15 +147,7 @@ def serve(
     outputs = Output(NAMES[0]), Output(NAMES[1])
     descriptors = its.fileno(), outputs[0].descriptor, outputs[1].descriptor
     with its:
-        agent = subprocess.Popen(
-            system.interpreter("tunesmith.worker.hosted", list(addresses), port, name.hex(), os.getpid(), descriptors),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            env={**system.agent_environment(os.environ), KEY_VARIABLE: key.hex()},
-            pass_fds=descriptors,
-            start_new_session=True,
-        )
+        agent = started_beside("tunesmith.worker.hosted", addresses, port, key, name, descriptors, pass_fds=descriptors)
     watch = _Watch(agent)
     with ours:
         # Nothing comes at all when the driver was not to be reached, or needed nothing.
@@ -182,8 +172,7 @@ class _Watch:
     def end(self) -> str:
         """Wait for it; return it in words."""
         self._thread.join()
-        words = self._words.decode(errors="replace").strip()[-LAST_WORDS:]
-        return f"the agent process ended with code {self._agent.returncode}" + (f": {words}" if words else "")
+        return system.end_of_agent(self._agent.returncode, self._words)
 
     def _wait(self) -> None:
         _, self._words = self._agent.communicate()

@@ -9,9 +9,13 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from . import system
 from .handshake import NotAuthenticError, introduce
+
+if TYPE_CHECKING:
+    from subprocess import Popen
 
 KEY_VARIABLE = "TUNESMITH_KEY"
 """Where an agent finds the key: not in its command line, which everybody on its machine can read."""
@@ -19,7 +23,6 @@ MARK_VARIABLE = "TUNESMITH_AGENT"
 """Whose a process is: an agent's name."""
 PATIENCE = 30.0
 """Seconds in which the driver must be reached."""
-LAST_WORDS = 2000
 
 
 def serve(
@@ -44,20 +47,9 @@ def serve(
         passes_on: Whether a batch system's signals to this process are for the agent, which asks its trials to save.
             Only in a main thread.
     """
-    import subprocess
-
     sys.path += [path for path in paths if path not in sys.path]
-    agent = subprocess.Popen(
-        system.interpreter("tunesmith.worker.remote", list(addresses), port, name.hex(), os.getpid()),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={
-            **system.agent_environment({**os.environ, **environment}),
-            KEY_VARIABLE: key.hex(),
-            MARK_VARIABLE: name.hex(),
-        },
-        start_new_session=True,
+    agent = started_beside(
+        "tunesmith.worker.remote", addresses, port, key, name, environment={**environment, MARK_VARIABLE: name.hex()}
     )
     if passes_on:
         for number in system.HOST_SIGNALS:
@@ -71,8 +63,31 @@ def serve(
     finally:
         # An agent ends its workers with all that they have started; one that was killed cannot.
         system.kill_marked(MARK_VARIABLE, name.hex())
-    words = complaints.decode(errors="replace").strip()[-LAST_WORDS:]
-    return f"the agent process ended with code {agent.returncode}" + (f": {words}" if words else "")
+    return system.end_of_agent(agent.returncode, complaints)
+
+
+def started_beside(
+    module: str,
+    addresses: Sequence[str],
+    port: int,
+    key: bytes,
+    name: bytes,
+    *more: object,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    pass_fds: Sequence[int] = (),
+) -> Popen[bytes]:
+    """Start an agent as this process's child: the `main` of a module, which gets `more` after the usual arguments."""
+    import subprocess
+
+    return subprocess.Popen(
+        system.interpreter(module, list(addresses), port, name.hex(), os.getpid(), *more),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**system.agent_environment({**os.environ, **environment}), KEY_VARIABLE: key.hex()},
+        pass_fds=pass_fds,
+        start_new_session=True,
+    )
 
 
 def serve_job(addresses: Sequence[str], port: int, key: bytes, name: bytes, paths: Sequence[str]) -> str:

@@ -31,9 +31,18 @@ HOST_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)
 GUEST_ORDER: int = signal.SIGRTMIN + 5 if IS_LINUX else signal.SIGTERM
 """What an agent tells its workers by to end, where SIGTERM may come from others as well."""
 
+LAST_WORDS = 2000
+"""So many characters at most of what an agent complained of are told."""
+
 MALLOC_VARIABLE = "GLIBC_TUNABLES"
 MALLOC_SETTING = "glibc.malloc.hugetlb=1"
 """Has an agent keep its memory in huge pages, of which a fork copies, and an end frees, a fraction of the entries."""
+
+
+def end_of_agent(code: int, complaints: bytes) -> str:
+    """Return in words how an agent's process ended, and the last of what it complained of."""
+    words = complaints.decode(errors="replace").strip()[-LAST_WORDS:]
+    return f"the agent process ended with code {code}" + (f": {words}" if words else "")
 
 
 def agent_environment(environment: Mapping[str, str]) -> dict[str, str]:
