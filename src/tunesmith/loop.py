@@ -67,7 +67,7 @@ class Loop:
         self._searcher = searcher
         self._executor = executor
         self._journal = journal
-        journal.lag = ROWS_LAG
+        journal.rows.lag = ROWS_LAG
         self._run = run
         self._callbacks = list(callbacks)
         self._request_of = request_of

@@ -5,6 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -60,21 +61,35 @@ def test_the_rows_of_the_trials_follow_each_append(tmp_path: Path):
 def test_with_a_lag_rows_may_be_behind_and_events_never_are(tmp_path: Path):
     experiment = Experiment()
     with Journal.create(tmp_path) as journal, JournalReader(tmp_path) as reader:
-        journal.lag = 1000.0
+        journal.rows.lag = 1000.0
         write(
             journal, [opening(), [launch(0), report(0, 1, 0.5)], [report(0, 2, 0.9)], [report(0, 3, 0.9)]], experiment
         )
 
         assert [result.number for result in reader.history(0)] == [1, 2, 3]
         assert reader.trial_rows()[0].number == 2  # the first one that is behind is written at once
+
+
+def test_catching_up_writes_the_rows_whose_time_has_come(tmp_path: Path):
+    experiment = Experiment()
+    with Journal.create(tmp_path) as journal, JournalReader(tmp_path) as reader:
+        journal.rows.lag = 0.2
+        write(
+            journal, [opening(), [launch(0), report(0, 1, 0.5)], [report(0, 2, 0.9)], [report(0, 3, 0.9)]], experiment
+        )
         journal.catch_up(experiment)
+        assert reader.trial_rows()[0].number == 2
+
+        time.sleep(0.3)
+        journal.catch_up(experiment)
+
         assert same(reader.trial_rows(), folded([event for _, event in reader.events()]))
 
 
 def test_whatever_moves_a_trial_writes_its_row_in_spite_of_a_lag(tmp_path: Path):
     experiment = Experiment()
     with Journal.create(tmp_path) as journal, JournalReader(tmp_path) as reader:
-        journal.lag = 1000.0
+        journal.rows.lag = 1000.0
         write(journal, small_run(), experiment)
         journal.catch_up(experiment)
 

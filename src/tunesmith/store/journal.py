@@ -18,12 +18,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from .. import __version__
-from ..core.events import Event, ExperimentCreated, ExperimentFinished, Reported, SessionOpened, Suggested
+from ..core.events import Event, ExperimentCreated, ExperimentFinished, SessionOpened
 from ..errors import ExperimentExists, JournalDamaged
 from ..layout import JOURNAL
 from .codec import encode
 from .disks import network_disk
 from .faults import SQLITE_FAULTS, damage, find_journal, journal_error
+from .lagging import LaggingRows
 from .lock import Lock
 from .schema import SCHEMA, check, connect
 from .summary import SummaryRow, encode_trial, trial_row
@@ -71,10 +72,8 @@ class Journal:
         self._lock = lock
         self._wal = folder / f"{JOURNAL}-wal" if wal else None
         self._is_synced = True
-        self.lag = 0.0
-        """How many seconds the row of a trial that only has new results, none its best, may be behind its events."""
-        self._behind: dict[int, None] = {}
-        self._behind_until = 0.0
+        self.rows = LaggingRows()
+        """When the rows of trials follow their events."""
 
     @classmethod
     def create(cls, folder: Path, *, wal: bool | None = None) -> Self:
@@ -156,50 +155,38 @@ class Journal:
             for event, row in zip(events, rows, strict=True)
             if type(event) in MILESTONES
         ]
-        moved, grown = self._rows_to_write(events, experiment)
+        self.rows.take(events, experiment)
         with self._transaction(rows[-1][0]) as connection:
             for start in range(0, len(rows), _ROWS_AT_ONCE):
                 some = rows[start : start + _ROWS_AT_ONCE]
                 connection.execute(_INSERTS[len(some)], tuple(chain.from_iterable(some)))
-            if moved:
-                connection.executemany(_WRITE_TRIAL, _encoded(moved, experiment))
-            if grown:
-                connection.executemany(_UPDATE_GROWN, _encoded_grown(grown, experiment))
             if about:
                 connection.executemany("REPLACE INTO about VALUES (?, ?)", about)
-        self._forget_behind(moved, grown)
+            took = self._write_rows(connection, experiment)
+        self.rows.written(*took)
 
     def catch_up(self, experiment: Experiment) -> None:
-        """Write where trials stand whose rows are behind their events (see `lag`).
+        """Write where trials stand whose rows are behind their events, if it is time.
 
         Args:
             experiment: As in `append`.
         """
-        if not self._behind:
-            return
-        behind = list(self._behind)
-        with self._transaction(self.last_seq) as connection:
-            connection.executemany(_UPDATE_GROWN, _encoded_grown(behind, experiment))
-        self._forget_behind((), behind)
+        if self.rows.are_waiting:
+            with self._transaction(self.last_seq) as connection:
+                took = self._write_rows(connection, experiment)
+            self.rows.written(*took)
 
-    def _rows_to_write(self, events: Sequence[Event], experiment: Experiment) -> tuple[list[int], list[int]]:
-        """Return the trials that the events moved, and those whose rows are to say that they only have new results.
-
-        The second need no new place in an index, which halves what a single report costs; and when reports come one by
-        one and fast, not each of them is worth writing the row anew.
-        """
-        moved, grown = _touched(events, experiment)
-        if self.lag:
-            self._behind.update(dict.fromkeys(grown))
-            grown = self._behind.keys() - moved if time.monotonic() >= self._behind_until else set()
-        return sorted(moved), sorted(grown)
-
-    def _forget_behind(self, moved: Iterable[int], grown: Sequence[int]) -> None:
+    def _write_rows(
+        self, connection: sqlite3.Connection, experiment: Experiment
+    ) -> tuple[list[int], list[int], float, float]:
+        """Write what is due; return what it was, and from when to when that was."""
+        began = time.monotonic()
+        ranked, grown = self.rows.due(began)
+        if ranked:
+            connection.executemany(_WRITE_TRIAL, _encoded(ranked, experiment))
         if grown:
-            self._behind_until = time.monotonic() + self.lag
-        if self._behind:
-            for number in (*moved, *grown):
-                self._behind.pop(number, None)
+            connection.executemany(_UPDATE_GROWN, _encoded_grown(grown, experiment))
+        return ranked, grown, began, time.monotonic()
 
     def summarize(self, experiment: Experiment) -> None:
         """Write anew where trials stand, if that is not what the table says: it may rank otherwise, or be damaged.
@@ -313,23 +300,6 @@ def _encoded(numbers: Iterable[int], experiment: Experiment) -> Iterator[Summary
 
 def _encoded_grown(numbers: Iterable[int], experiment: Experiment) -> Iterator[tuple[str, int, int]]:
     return ((payload, crc, number) for number, _, _, payload, crc in _encoded(numbers, experiment))
-
-
-def _touched(events: Sequence[Event], experiment: Experiment) -> tuple[set[int], set[int]]:
-    """Return the trials that the events moved, and those that only have new results, none of them their best."""
-    trials = experiment.trials
-    suggested = sum(len(event.configs) for event in events if type(event) is Suggested)
-    moved = set(range(len(trials) - suggested, len(trials)))
-    grown = set()
-    for event in events:
-        if type(event) is Reported and trials[event.trial].best is not event:
-            grown.add(event.trial)
-        else:
-            number = getattr(event, "trial", None)
-            # A person may ask to stop a trial that does not exist.
-            if number is not None and 0 <= number < len(trials):
-                moved.add(number)
-    return moved, grown - moved
 
 
 def _sync_folder(folder: Path) -> None:

@@ -1,9 +1,19 @@
-"""By what addresses other machines may reach this one."""
+"""By what addresses agents may reach a driver, and how they do.
+
+Beside the addresses of its machine a driver has one on the machine itself, of Linux's abstract Unix sockets: for who is
+there too, it costs half of what a TCP connection does.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
+
+from .system import IS_LINUX
+
+_ON_THIS_MACHINE = "@"
+"""What the name of a Unix socket begins with, as `ss` and `netstat` show it."""
 
 
 def own_addresses() -> tuple[str, ...]:
@@ -15,3 +25,44 @@ def own_addresses() -> tuple[str, ...]:
     with contextlib.suppress(OSError):
         found.append(socket.gethostbyname(socket.gethostname()))
     return tuple(dict.fromkeys([*found, "127.0.0.1"]))
+
+
+def listening(host: str, port: int) -> dict[str, socket.socket]:
+    """Return what listens for agents: at "" the socket on a port, and by its address one for who is on this machine."""
+    sockets = {"": socket.create_server((host, port), backlog=1024)}
+    if IS_LINUX:
+        address = f"{_ON_THIS_MACHINE}tunesmith-{secrets.token_hex(8)}"
+        sockets[address] = sock = socket.socket(socket.AF_UNIX)
+        sock.bind(_name(address))
+        sock.listen(1024)
+    return sockets
+
+
+def reached(address: str, port: int, patience: float) -> socket.socket:
+    """Return a connection to whoever listens at an address.
+
+    Raises:
+        OSError: There is none; in `patience` seconds, where nothing answers.
+    """
+    if not address.startswith(_ON_THIS_MACHINE):
+        sock = socket.create_connection((address, port), timeout=patience)
+        send_at_once(sock)
+        return sock
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.settimeout(patience)
+        sock.connect(_name(address))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def send_at_once(sock: socket.socket) -> None:
+    """Have a connection's small messages not wait for more to come."""
+    if sock.family != socket.AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _name(address: str) -> str:
+    return "\0" + address.removeprefix(_ON_THIS_MACHINE)

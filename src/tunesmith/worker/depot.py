@@ -16,7 +16,7 @@ from struct import Struct
 import msgspec
 
 from ..errors import StorageError
-from .handshake import NAME, NotAuthenticError, introduce
+from .handshake import NAME, NotAuthenticError, introduced
 from .manifest import MANIFEST
 from .protocol import Message
 
@@ -193,18 +193,10 @@ class DriverFolder:
         address, error = self._address, ""
         for host in address.hosts:
             try:
-                sock = socket.create_connection((host, address.port), timeout=CONNECT_PATIENCE)
-            except OSError as failure:
-                error = str(failure)
-                continue
-            try:
-                introduce(sock, address.key, DEPOT)
+                # A driver that is gone later ends this process.
+                return introduced(host, address.port, address.key, DEPOT, CONNECT_PATIENCE)
             except (OSError, NotAuthenticError) as failure:
-                sock.close()
                 error = str(failure)
-            else:
-                sock.settimeout(None)  # A driver that is gone ends this process.
-                return sock
         where = " or ".join(f"{host}:{address.port}" for host in address.hosts)
         raise StorageError(f"the driver at {where} cannot be reached: {error}")
 

@@ -10,6 +10,8 @@ import hmac
 import secrets
 import socket
 
+from .addresses import reached
+
 VERSION = b"TSM1"
 NAME = 16
 """Bytes that name an agent."""
@@ -28,6 +30,23 @@ def new_key() -> bytes:
 def new_name() -> bytes:
     """Return a name that no other agent has."""
     return secrets.token_bytes(NAME)
+
+
+def introduced(address: str, port: int, key: bytes, name: bytes, patience: float) -> socket.socket:
+    """As an agent called `name`: return a connection to the driver at an address, which has proved that it is that.
+
+    Raises:
+        NotAuthenticError: Somebody else is there.
+        OSError: Nobody is, or not in `patience` seconds.
+    """
+    sock = reached(address, port, patience)
+    try:
+        introduce(sock, key, name)
+    except BaseException:
+        sock.close()
+        raise
+    sock.settimeout(None)
+    return sock
 
 
 def introduce(sock: socket.socket, key: bytes, name: bytes) -> None:

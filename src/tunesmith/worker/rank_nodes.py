@@ -20,16 +20,16 @@ from time import monotonic, sleep
 import msgspec
 
 from ..errors import ExecutorError
-from .addresses import own_addresses
-from .handshake import NAME, NotAuthenticError, admit, introduce, new_key
+from .addresses import own_addresses, send_at_once
+from .handshake import NAME, NotAuthenticError, admit, introduced, new_key
 from .process import Line
 from .protocol import Gather, Message
 from .rank_host import Exits, Gone, Hello, News, Over, RankHost
 from .session import Session, TrialHalted
 from .wire import FrameReader, frame
 
-PATIENCE = 30.0
-"""Seconds in which a companion must reach its relay."""
+PATIENCE, CONNECT_PATIENCE = 30.0, 5.0
+"""Seconds in which a companion must reach its relay, and in which an address must answer."""
 STRANGERS_PATIENCE = 2.0
 """Seconds that whoever connects may take to prove that it is a companion."""
 LOOK_EVERY = 0.05
@@ -136,7 +136,7 @@ class Reception:
         except (OSError, NotAuthenticError, IndexError):
             sock.close()
             return
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        send_at_once(sock)
         self._lines[sock.fileno()] = _CompanionLine(sock, node)
         self._poller.register(sock, select.POLLIN)
         if self._is_ending:
@@ -273,11 +273,8 @@ def _reached(meeting: str, number: int) -> tuple[socket.socket, str]:
     while True:
         for address in place.addresses:
             try:
-                sock = socket.create_connection((address, place.port), timeout=5.0)
-                introduce(sock, base64.b64decode(place.key), number.to_bytes(NAME, "big"))
-                sock.settimeout(None)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return sock, address
+                key, name = base64.b64decode(place.key), number.to_bytes(NAME, "big")
+                return introduced(address, place.port, key, name, CONNECT_PATIENCE), address
             except (OSError, NotAuthenticError) as failure:
                 error = failure
         if monotonic() > until:

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from . import system
-from .handshake import NotAuthenticError, introduce
+from .handshake import NotAuthenticError, introduced
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -21,8 +21,8 @@ KEY_VARIABLE = "TUNESMITH_KEY"
 """Where an agent finds the key: not in its command line, which everybody on its machine can read."""
 MARK_VARIABLE = "TUNESMITH_AGENT"
 """Whose a process is: an agent's name."""
-PATIENCE = 30.0
-"""Seconds in which the driver must be reached."""
+PATIENCE, CONNECT_PATIENCE = 30.0, 5.0
+"""Seconds in which the driver must be reached, and in which an address must answer."""
 
 
 def serve(
@@ -119,12 +119,9 @@ def connected(addresses: Sequence[str], port: int, key: bytes, name: bytes) -> t
     until = time.monotonic() + PATIENCE
     while True:
         for address in addresses:
+            since = system.steady_clock(counts_sleep=True)
             try:
-                sock = socket.create_connection((address, port), timeout=5.0)
-                since = system.steady_clock(counts_sleep=True)
-                introduce(sock, key, name)
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                return sock, since
+                return introduced(address, port, key, name, CONNECT_PATIENCE), since
             except (OSError, NotAuthenticError) as failure:
                 error = failure
         if time.monotonic() > until:
