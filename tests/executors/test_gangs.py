@@ -6,11 +6,11 @@ import time
 
 import psutil
 import pytest
+from watching import events
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, TrialLaunched
 from tunesmith.errors import ResourceError
-from tunesmith.store.reader import JournalReader
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -18,11 +18,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def run(tmp_path, trainable, **arguments):
     defaults = {"name": "e", "storage_path": tmp_path, "verbose": 0, "seed": 1, "space": {"x": tune.uniform(0, 1)}}
     return tune.run(trainable, **{**defaults, **arguments})
-
-
-def events(tmp_path, *kinds):
-    with JournalReader(tmp_path / "e") as reader:
-        return [event for _, event in reader.events() if isinstance(event, kinds)]
 
 
 def told(config):

@@ -6,11 +6,11 @@ import time
 
 import psutil
 import pytest
+from watching import events
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, NodesChanged, SessionOpened
 from tunesmith.errors import ConfigError, ResourceError
-from tunesmith.store.reader import JournalReader
 
 pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore")]
 PATIENCE = 60.0
@@ -34,11 +34,6 @@ def executor(request):
 def run(tmp_path, trainable, **arguments):
     defaults = {"name": "e", "storage_path": tmp_path, "verbose": 0, "seed": 1, "space": {"x": tune.uniform(0, 1)}}
     return tune.run(trainable, **{**defaults, **arguments})
-
-
-def events(tmp_path, *kinds):
-    with JournalReader(tmp_path / "e") as reader:
-        return [event for _, event in reader.events() if isinstance(event, kinds)]
 
 
 def gone(pids):

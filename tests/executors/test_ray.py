@@ -10,21 +10,15 @@ from pathlib import Path
 
 import psutil
 import pytest
+from watching import events, eventually
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, AttemptStarted, NodesChanged, SessionOpened, TrialLaunched
 from tunesmith.errors import ConfigError, ResourceError
 from tunesmith.executors.ray import RayExecutor
-from tunesmith.store.reader import JournalReader
 
 ray = pytest.importorskip("ray")
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
+pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore")]
 PATIENCE = 60.0
 
 
@@ -44,18 +38,6 @@ def cluster():
 def run(tmp_path, trainable, **arguments):
     defaults = {"name": "e", "storage_path": tmp_path, "verbose": 0, "executor": "ray", "seed": 1}
     return tune.run(trainable, **{**defaults, **arguments})
-
-
-def events(tmp_path, *kinds):
-    with JournalReader(tmp_path / "e") as reader:
-        return [event for _, event in reader.events() if isinstance(event, kinds)]
-
-
-def eventually(holds):
-    until = time.monotonic() + PATIENCE
-    while not (found := holds()) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert found
 
 
 def test_trials_run_on_all_nodes_in_processes_of_their_own(cluster, tmp_path):

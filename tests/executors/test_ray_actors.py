@@ -10,21 +10,14 @@ from pathlib import Path
 
 import psutil
 import pytest
+from watching import events, eventually
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, TrialLaunched
 from tunesmith.executors.ray import MOST_DEATHS, RayExecutor
-from tunesmith.store.reader import JournalReader
 
 ray = pytest.importorskip("ray")
-pytestmark = [
-    pytest.mark.heavy,
-    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
-    pytest.mark.filterwarnings("ignore::FutureWarning"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
-]
-PATIENCE = 60.0
+pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore")]
 
 
 @pytest.fixture(scope="module")
@@ -51,18 +44,6 @@ def _all_is_given_back(cluster):
 def run(tmp_path, trainable, **arguments):
     defaults = {"name": "e", "storage_path": tmp_path, "verbose": 0, "seed": 1}
     return tune.run(trainable, executor=RayExecutor(trial_in_actor=True), **{**defaults, **arguments})
-
-
-def events(tmp_path, *kinds):
-    with JournalReader(tmp_path / "e") as reader:
-        return [event for _, event in reader.events() if isinstance(event, kinds)]
-
-
-def eventually(holds):
-    until = time.monotonic() + PATIENCE
-    while not (found := holds()) and time.monotonic() < until:
-        time.sleep(0.05)
-    assert found
 
 
 def test_tasks_and_actors_of_a_trial_run_where_its_bundles_are(cluster, tmp_path):

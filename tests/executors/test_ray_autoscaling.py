@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from watching import eventually
 
 import tunesmith as tune
 from tunesmith.core.events import NodesChanged, SessionOpened
@@ -92,13 +93,6 @@ def cluster():
             one.kill()
         process.wait()
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def eventually(holds):
-    until = time.monotonic() + PATIENCE
-    while not (found := holds()) and time.monotonic() < until:
-        time.sleep(0.1)
-    assert found
 
 
 def alive():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from machines import Machines
+from watching import eventually
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, Reported
@@ -80,14 +81,6 @@ def assert_trained(tmp_path, results, *, name="e"):
         events = [event for _, event in reader.events()]
     assert [e.outcome for e in events if isinstance(e, AttemptEnded)].count("failed") == len(results)
     assert not any(event.checkpoint_failure for event in events if isinstance(event, Reported))
-
-
-def eventually(holds):
-    until = time.monotonic() + PATIENCE
-    while not (found := holds()):
-        assert time.monotonic() < until
-        time.sleep(0.1)
-    return found
 
 
 @pytest.mark.parametrize("start_method", ["fork", "exec"])

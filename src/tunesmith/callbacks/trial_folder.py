@@ -6,7 +6,10 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +26,11 @@ PARAMS = "params.json"
 RESULTS = "result.json"
 PROGRESS = "progress.csv"
 ERRORS = "error.txt"
+WRITERS = 2
+"""So many threads write the files of many trials: making a file keeps the kernel busy for longer than Python."""
 
 
-def write_all(folder: Path, batches: Iterable[Batch], at: float | None) -> dict[int, OSError]:
+def write_all(folder: Path, batches: Sequence[Batch], at: float | None) -> dict[int, OSError]:
     """Add each batch to its trial's files; return the trials whose files could not be written, and why.
 
     Args:
@@ -33,15 +38,22 @@ def write_all(folder: Path, batches: Iterable[Batch], at: float | None) -> dict[
         batches: What to write.
         at: The experiment time up to which all files are whole after that; None: leave that open.
     """
-    failed: dict[int, OSError] = {}
+    with ThreadPoolExecutor(WRITERS) as writers:
+        shares = [batches[first::WRITERS] for first in range(min(WRITERS, len(batches)))]
+        failed = dict(chain.from_iterable(writers.map(partial(_write_some, folder), shares)))
+    if at is not None and not failed:
+        with suppress(OSError):  # a resume then takes more files for unfinished than it must
+            mark_written(folder, at)
+    return failed
+
+
+def _write_some(folder: Path, batches: Sequence[Batch]) -> list[tuple[int, OSError]]:
+    failed = []
     for batch in batches:
         try:
             _write(f"{folder}/{trial_folder(batch.trial)}/", batch)
         except OSError as error:
-            failed[batch.trial] = error
-    if at is not None and not failed:
-        with suppress(OSError):  # a resume then takes more files for unfinished than it must
-            mark_written(folder, at)
+            failed.append((batch.trial, error))
     return failed
 
 
