@@ -14,6 +14,8 @@ from watching import events, eventually
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, TrialLaunched
+from tunesmith.errors import ConfigError
+from tunesmith.executors import ray as module
 from tunesmith.executors.ray import MOST_DEATHS, RayExecutor
 
 ray = pytest.importorskip("ray")
@@ -251,3 +253,53 @@ def test_a_trial_that_loses_a_node_of_its_group_goes_on_elsewhere(cluster, tmp_p
     nodes = [event.placement.nodes for event in events(tmp_path, TrialLaunched)]
     assert nodes[0][0] == nodes[1][0]
     assert nodes[0][1] != nodes[1][1]
+
+
+@pytest.mark.parametrize("captures", [True, False])
+def test_tasks_of_a_trial_run_in_its_placement_group_unless_told_otherwise(cluster, tmp_path, captures):
+    def train(config):
+        @ray.remote(num_cpus=1)
+        def group():
+            return ray.util.get_current_placement_group() is not None
+
+        return {"captured": ray.get(group.remote())}
+
+    executor = RayExecutor(trial_in_actor=True, capture_child_tasks=captures)
+    results = tune.run(train, executor=executor, storage_path=tmp_path, name="e", verbose=0)
+
+    assert results[0].history[-1]["captured"] is captures
+
+
+def test_tasks_that_wait_in_vain_beside_what_trials_hold_are_told_of(cluster, tmp_path, capfd, monkeypatch):
+    monkeypatch.setattr(module, "SAY_AFTER", 1.0)
+
+    def train(config):
+        @ray.remote(num_cpus=1, scheduling_strategy="SPREAD")
+        def task():
+            return 1
+
+        waits = task.remote()
+        ready, _ = ray.wait([waits], timeout=15)
+        ray.cancel(waits, force=True)
+        return {"ran": len(ready)}
+
+    results = run(tmp_path, train, resources=[{"cpu": 2}, {"cpu": 2}, {"cpu": 2}])
+
+    assert results[0].history[-1]["ran"] == 0
+    told = capfd.readouterr().err
+    assert told.count("tasks that trials have started wait for CPU: 1, and the trials hold all") == 1
+
+
+def test_a_folder_that_ray_will_delete_is_told_of(cluster, tmp_path, capfd):
+    folder = tmp_path / "runtime_resources" / "working_dir_files" / "_ray_pkg_1"
+
+    run(folder, lambda config: {"x": 1})
+
+    assert (
+        f"{folder / 'e'} is in the working folder of a job of Ray's, which Ray deletes later" in capfd.readouterr().err
+    )
+
+
+def test_without_actors_there_is_nothing_to_capture():
+    with pytest.raises(ConfigError, match="only trials in actors start any"):
+        RayExecutor(capture_child_tasks=False)

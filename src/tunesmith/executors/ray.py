@@ -22,12 +22,15 @@ from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
 from .depot import Depot
-from .listener import Listener
+from .listener import Call, Listener
 from .nodes import SAY_AFTER
 from .ray_demand import Demand
 from .ray_nodes import RayNodes
 from .ray_slots import AgentSlots, GroupSlots, Held, Slot, give_back, held_on
+from .ray_stalls import Stalls
 
+JOBS_FOLDER = "working_dir_files"
+"""In a folder of this name the working folders of Ray's jobs lie."""
 MOST_DEATHS = 3
 """So often the process of one trial may die on nodes that live: then it is taken to be the trial's doing."""
 
@@ -45,6 +48,8 @@ class RayExecutor(AgentExecutor):
         trial_in_actor: For trainables that call Ray themselves: each trial runs in a Ray actor of its own, in a
             placement group of its bundles, and so do the tasks and actors that it starts. Default: trials run in
             processes beside Ray, which start a hundred times faster, and in which Ray is not initialised.
+        capture_child_tasks: With `trial_in_actor`: whether tasks and actors that a trial starts run in its placement
+            group. Without it they run wherever the cluster has room, as Ray Data wants it; leave some for them.
         queue_trials: What to do with trials that fit on no node that is there. None: they wait if it is known that the
             cluster's autoscaler could start nodes that they fit on, and are announced to it. True: also where it
             cannot be known what may come. False: they are an error, and nothing is announced.
@@ -60,6 +65,7 @@ class RayExecutor(AgentExecutor):
         address: str | None = None,
         *,
         trial_in_actor: bool = False,
+        capture_child_tasks: bool = True,
         queue_trials: bool | None = None,
         idle_s: float = 10.0,
         start_method: str = "auto",
@@ -69,12 +75,21 @@ class RayExecutor(AgentExecutor):
                 f"RayExecutor(address={address!r}): the driver must run on the cluster, for trials report to it. Start "
                 "it there: ray job submit --address http://HEAD:8265 -- python your_script.py"
             )
-        for name, value in (("trial_in_actor", trial_in_actor), ("queue_trials", queue_trials)):
-            if not isinstance(value, bool) and (value is not None or name == "trial_in_actor"):
+        for name, value in (
+            ("trial_in_actor", trial_in_actor),
+            ("capture_child_tasks", capture_child_tasks),
+            ("queue_trials", queue_trials),
+        ):
+            if not isinstance(value, bool) and (value is not None or name != "queue_trials"):
                 raise ConfigError(f"RayExecutor({name}={value!r}): give True or False (in text: true or false).")
+        if not capture_child_tasks and not trial_in_actor:
+            raise ConfigError(
+                "RayExecutor(capture_child_tasks=False): only trials in actors start any; see trial_in_actor."
+            )
         super().__init__(start_method=start_method)
         self._address = address
         self._trial_in_actor = trial_in_actor
+        self._capture_child_tasks = capture_child_tasks
         self._queue_trials = queue_trials
         self._idle_s = idle_s
         self._ray: Any = None
@@ -83,6 +98,8 @@ class RayExecutor(AgentExecutor):
         self._listener: Listener | None = None
         self._nodes: RayNodes
         self._demand: Demand
+        self._stalls: Stalls | None = None
+        """Where trials call Ray themselves."""
         self._starter: AgentSlots | GroupSlots
         self._slots: dict[bytes, Slot] = {}
         """By the name of the agent."""
@@ -107,11 +124,19 @@ class RayExecutor(AgentExecutor):
         self._reuses = job.reuse_workers
         self._connect()
         self._demand = Demand(self._ray, self._queue_trials)
-        self._nodes = RayNodes(self._ray, self.wake, lambda: self._demand.meet(self._nodes))
+        self._stalls = Stalls(self._ray) if self._trial_in_actor else None
+        self._nodes = RayNodes(self._ray, self.wake, self._look)
         listener = self._listener = Listener(self.wake, depot=Depot(job.folder.absolute()))
         addresses = (self._ray.util.get_node_ip_address(),)
-        starter = GroupSlots if self._trial_in_actor else AgentSlots
-        self._starter = starter(self._ray, self._nodes, lambda name: listener.call(name, addresses))
+
+        def call(name: bytes) -> Call:
+            return listener.call(name, addresses)
+
+        if self._trial_in_actor:
+            self._starter = GroupSlots(self._ray, self._nodes, call, self._capture_child_tasks)
+        else:
+            self._starter = AgentSlots(self._ray, self._nodes, call)
+        self._warn_of_the_folder(job)
         self._nodes.watch()
         return self._all_nodes()
 
@@ -128,6 +153,19 @@ class RayExecutor(AgentExecutor):
         if self._owns_ray:
             self._owns_ray = False
             self._ray.shutdown()
+
+    def _look(self) -> None:
+        """Learn what Ray knows, and tell it what it should; in another thread."""
+        self._demand.meet(self._nodes)
+        if self._stalls is not None:
+            self._stalls.look()
+
+    def _warn_of_the_folder(self, job: Job) -> None:
+        if JOBS_FOLDER in job.folder.absolute().parts and not job.storage:
+            self._tell_once(
+                f"{job.folder.absolute()} is in the working folder of a job of Ray's, which Ray deletes later. Give a "
+                "storage_path: an absolute path, or a URL such as s3://bucket/path"
+            )
 
     def _connect(self) -> None:
         ray = self._ray
@@ -273,6 +311,8 @@ class RayExecutor(AgentExecutor):
             ended, _ = self._ray.wait(list(waiting), num_returns=len(waiting), timeout=0)
             for run in ended:
                 self._lose(waiting.pop(run).line, self._why(run))
+        if self._stalls is not None and (told := self._stalls.told(SAY_AFTER)):
+            self._tell_once(told)
         for slot in waiting.values():
             if self._nodes.is_suspect(slot.node) and now - slot.since > self.agent_timeout:
                 # It takes Ray a minute more to find that out. Nothing can have begun there: no agent has come.

@@ -78,7 +78,9 @@ class GroupSlots:
     mostly waits for them, and a group whose only CPU it held would wait for ever.
     """
 
-    def __init__(self, ray: Any, nodes: RayNodes, call: Callable[[bytes], Call]) -> None:
+    def __init__(
+        self, ray: Any, nodes: RayNodes, call: Callable[[bytes], Call], captures_child_tasks: bool = True
+    ) -> None:
         if not can_place_groups():
             raise ConfigError(
                 f"trial_in_actor=True: Ray {ray.__version__} places the bundles of a group on nodes of its own choice "
@@ -86,6 +88,7 @@ class GroupSlots:
             )
         self._nodes = nodes
         self._call = call
+        self._captures_child_tasks = captures_child_tasks
         self._host = ray.remote(max_restarts=0, max_task_retries=0)(TrialHost)
 
     def held_for(self, placement: Placement) -> list[Held]:
@@ -105,7 +108,9 @@ class GroupSlots:
             num_cpus=0,
             num_gpus=dict(held[0][1]).get("gpu", 0),
             scheduling_strategy=PlacementGroupSchedulingStrategy(
-                group, placement_group_bundle_index=0, placement_group_capture_child_tasks=True
+                group,
+                placement_group_bundle_index=0,
+                placement_group_capture_child_tasks=self._captures_child_tasks,
             ),
         ).remote()
         return Slot(held, AgentLine(), actor.run.remote(*self._call(name)), actor, group)
