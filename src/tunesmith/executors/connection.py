@@ -101,10 +101,15 @@ class AgentLine:
             OSError: The connection has broken. Nobody knows what has become of the agent.
         """
         assert self._reader is not None, "there is nothing to read before a line is connected"
+        assert self.socket is not None, "as above"
         try:
             frames = self._reader.read()
         except BlockingIOError:
             return []
+        except ConnectionResetError:
+            if self.socket.family != socket.AF_UNIX:
+                raise
+            return None  # On one machine that is an end as well: with something of ours unread.
         if frames is None:
             return None
         data, bounds = frames

@@ -329,7 +329,7 @@ class RayExecutor(AgentExecutor):
         if known is None:
             return reason
         name, slot = known
-        has_died = slot.group is not None and not reason
+        has_died = slot.group is not None and not self._lost_node(slot) and (not reason or self._has_ended(slot.run))
         reason = reason or (self._why(slot.run) if has_died else f"the agent on {slot.node} went away")
         self._release(name)
         if has_died:
@@ -355,6 +355,9 @@ class RayExecutor(AgentExecutor):
         self._ignore(slot.line)
         slot.line.close(0.0)
         give_back(self._ray, slot)
+
+    def _has_ended(self, run: Any) -> bool:
+        return bool(self._ray.wait([run], timeout=0)[0])
 
     def _why(self, run: Any) -> str:
         """Return in words how an agent ended, by what Ray knows."""
