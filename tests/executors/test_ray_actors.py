@@ -287,7 +287,7 @@ def test_tasks_that_wait_in_vain_beside_what_trials_hold_are_told_of(cluster, tm
 
     assert results[0].history[-1]["ran"] == 0
     told = capfd.readouterr().err
-    assert told.count("tasks that trials have started wait for CPU: 1, and the trials hold all") == 1
+    assert told.count("tasks of Ray's wait for CPU: 1, and trials hold all that there is") == 1
 
 
 def test_a_folder_that_ray_will_delete_is_told_of(cluster, tmp_path, capfd):

@@ -6,6 +6,7 @@ Only Ray's core is used.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from .agents import AgentExecutor
 from .base import Job
 from .connection import AgentLine
 from .depot import Depot
-from .listener import Call, Listener
+from .listener import Listener
 from .nodes import SAY_AFTER
 from .ray_demand import Demand
 from .ray_nodes import RayNodes
@@ -127,11 +128,7 @@ class RayExecutor(AgentExecutor):
         self._stalls = Stalls(self._ray) if self._trial_in_actor else None
         self._nodes = RayNodes(self._ray, self.wake, self._look)
         listener = self._listener = Listener(self.wake, depot=Depot(job.folder.absolute()))
-        addresses = (self._ray.util.get_node_ip_address(),)
-
-        def call(name: bytes) -> Call:
-            return listener.call(name, addresses)
-
+        call = functools.partial(listener.call, addresses=(self._ray.util.get_node_ip_address(),))
         if self._trial_in_actor:
             self._starter = GroupSlots(self._ray, self._nodes, call, self._capture_child_tasks)
         else:

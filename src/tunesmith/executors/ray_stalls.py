@@ -57,8 +57,8 @@ class Stalls:
             return ""
         wanted = ", ".join(f"{name}: {amount:g}" for name, amount in sorted(waits.items()))
         return (
-            f"tasks that trials have started wait for {wanted}, and the trials hold all that there is. These tasks run "
-            "beside what a trial holds, as most of Ray Data's do: leave something free for them by "
+            f"tasks of Ray's wait for {wanted}, and trials hold all that there is. If your trials have started them: "
+            "they run beside what a trial holds, as most of Ray Data's do: leave something free for them by "
             "max_concurrent_trials, or by asking for less for a trial"
         )
 
