@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from watching import events, eventually
+from watching import RAY_WARNS, events, eventually
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, AttemptStarted, NodesChanged, SessionOpened, TrialLaunched
@@ -18,7 +18,7 @@ from tunesmith.errors import ConfigError, ResourceError
 from tunesmith.executors.ray import RayExecutor
 
 ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.heavy, *RAY_WARNS]
 PATIENCE = 60.0
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from watching import events, eventually
+from watching import RAY_WARNS, events, eventually
 
 import tunesmith as tune
 from tunesmith.core.events import AttemptEnded, TrialLaunched
@@ -19,7 +19,7 @@ from tunesmith.executors import ray as module
 from tunesmith.executors.ray import MOST_DEATHS, RayExecutor
 
 ray = pytest.importorskip("ray")
-pytestmark = [pytest.mark.heavy, pytest.mark.filterwarnings("ignore")]
+pytestmark = [pytest.mark.heavy, *RAY_WARNS]
 
 
 @pytest.fixture(scope="module")

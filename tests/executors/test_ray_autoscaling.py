@@ -83,7 +83,7 @@ def cluster():
             start_new_session=True,
         )
     try:
-        eventually(lambda: process.poll() is not None or "Ray runtime started" in log.read_text())
+        eventually(lambda: process.poll() is not None or "Ray runtime started" in log.read_text(), PATIENCE)
         assert process.poll() is None, log.read_text()
         ray.init(address=address, log_to_driver=False, configure_logging=False)
         yield address

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tunesmith.store.reader import JournalReader
 
-PATIENCE = 90.0
-"""Seconds; far more than anything here takes."""
+PATIENCE = 60.0
+"""Seconds; far more than most things here take."""
+RAY_WARNS = [
+    pytest.mark.filterwarnings(f"ignore::{kind}")
+    for kind in ("DeprecationWarning", "FutureWarning", "ResourceWarning", "pytest.PytestUnraisableExceptionWarning")
+]
+"""What Ray makes Python warn of."""
 
 
 def events(folder, *kinds):
@@ -16,9 +23,9 @@ def events(folder, *kinds):
         return [event for _, event in reader.events() if isinstance(event, kinds)]
 
 
-def eventually(holds):
+def eventually(holds, patience=PATIENCE):
     """Wait until something holds; return it."""
-    until = time.monotonic() + PATIENCE
+    until = time.monotonic() + patience
     while not (found := holds()):
         assert time.monotonic() < until
         time.sleep(0.05)

@@ -31,6 +31,9 @@ from small_runs import *
 folder = Path(sys.argv[1])
 """
 
+THREE_RESULTS = [opening(), [launch(0), report(0, 1, 0.5)], [report(0, 2, 0.9)], [report(0, 3, 0.9)]]
+"""Of a trial whose first one is its best."""
+
 
 def controller(script: str, folder: Path) -> subprocess.Popen[str]:
     """Another process that drives a journal."""
@@ -62,9 +65,7 @@ def test_with_a_lag_rows_may_be_behind_and_events_never_are(tmp_path: Path):
     experiment = Experiment()
     with Journal.create(tmp_path) as journal, JournalReader(tmp_path) as reader:
         journal.rows.lag = 1000.0
-        write(
-            journal, [opening(), [launch(0), report(0, 1, 0.5)], [report(0, 2, 0.9)], [report(0, 3, 0.9)]], experiment
-        )
+        write(journal, THREE_RESULTS, experiment)
 
         assert [result.number for result in reader.history(0)] == [1, 2, 3]
         assert reader.trial_rows()[0].number == 2  # the first one that is behind is written at once
@@ -74,9 +75,7 @@ def test_catching_up_writes_the_rows_whose_time_has_come(tmp_path: Path):
     experiment = Experiment()
     with Journal.create(tmp_path) as journal, JournalReader(tmp_path) as reader:
         journal.rows.lag = 0.2
-        write(
-            journal, [opening(), [launch(0), report(0, 1, 0.5)], [report(0, 2, 0.9)], [report(0, 3, 0.9)]], experiment
-        )
+        write(journal, THREE_RESULTS, experiment)
         journal.catch_up(experiment)
         assert reader.trial_rows()[0].number == 2
 

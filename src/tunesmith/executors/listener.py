@@ -10,7 +10,7 @@ from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import NamedTuple
 
-from ..worker.addresses import listening, send_at_once
+from ..worker.addresses import listening_here, send_at_once
 from ..worker.depot import DEPOT
 from ..worker.handshake import NotAuthenticError, admit, new_key
 from .depot import Depot
@@ -47,21 +47,21 @@ class Listener:
         self.key = new_key()
         self._connected = connected
         self._depot = depot
-        self._sockets = listening(host, port)
+        self._socket = socket.create_server((host, port), backlog=1024)
+        self._here = listening_here()
         self._ready: SimpleQueue[tuple[bytes, socket.socket]] = SimpleQueue()
         self._room = threading.Semaphore(MOST_STRANGERS)
-        for sock in self._sockets.values():
+        for sock in (self._socket, *self._here.values()):
             threading.Thread(target=self._accept, args=(sock,), name="tunesmith-listener", daemon=True).start()
 
     @property
     def port(self) -> int:
         """The port."""
-        return int(self._sockets[""].getsockname()[1])
+        return int(self._socket.getsockname()[1])
 
     def call(self, name: bytes, addresses: tuple[str, ...]) -> Call:
         """Return what the agent of that name is to be told, which may find this machine at one of the addresses."""
-        here = tuple(address for address in self._sockets if address)
-        return Call(here + addresses, self.port, self.key, name, tuple(sys.path))
+        return Call((*self._here, *addresses), self.port, self.key, name, tuple(sys.path))
 
     def taken(self) -> list[tuple[bytes, socket.socket]]:
         """Return the names and sockets of agents that have connected since."""
@@ -73,7 +73,7 @@ class Listener:
 
     def close(self) -> None:
         """Let nobody connect any more."""
-        for sock in self._sockets.values():
+        for sock in (self._socket, *self._here.values()):
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # Closing alone does not end an `accept` under way.
             sock.close()
@@ -82,11 +82,11 @@ class Listener:
         for _, sock in self.taken():
             sock.close()
 
-    def _accept(self, listening: socket.socket) -> None:
+    def _accept(self, listens: socket.socket) -> None:
         while True:
             self._room.acquire()
             try:
-                sock, _ = listening.accept()
+                sock, _ = listens.accept()
             except OSError:
                 return  # Closed.
             threading.Thread(target=self._admit, args=(sock,), daemon=True).start()

@@ -78,9 +78,7 @@ class GroupSlots:
     mostly waits for them, and a group whose only CPU it held would wait for ever.
     """
 
-    def __init__(
-        self, ray: Any, nodes: RayNodes, call: Callable[[bytes], Call], captures_child_tasks: bool = True
-    ) -> None:
+    def __init__(self, ray: Any, nodes: RayNodes, call: Callable[[bytes], Call], captures_child_tasks: bool) -> None:
         if not can_place_groups():
             raise ConfigError(
                 f"trial_in_actor=True: Ray {ray.__version__} places the bundles of a group on nodes of its own choice "

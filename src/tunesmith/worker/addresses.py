@@ -27,15 +27,15 @@ def own_addresses() -> tuple[str, ...]:
     return tuple(dict.fromkeys([*found, "127.0.0.1"]))
 
 
-def listening(host: str, port: int) -> dict[str, socket.socket]:
-    """Return what listens for agents: at "" the socket on a port, and by its address one for who is on this machine."""
-    sockets = {"": socket.create_server((host, port), backlog=1024)}
-    if IS_LINUX:
-        address = f"{_ON_THIS_MACHINE}tunesmith-{secrets.token_hex(8)}"
-        sockets[address] = sock = socket.socket(socket.AF_UNIX)
-        sock.bind(_name(address))
-        sock.listen(1024)
-    return sockets
+def listening_here() -> dict[str, socket.socket]:
+    """Return by its address what listens for agents on this machine; nothing where there is no such socket."""
+    if not IS_LINUX:
+        return {}
+    address = f"{_ON_THIS_MACHINE}tunesmith-{secrets.token_hex(8)}"
+    sock = socket.socket(socket.AF_UNIX)
+    sock.bind(_name(address))
+    sock.listen(1024)
+    return {address: sock}
 
 
 def reached(address: str, port: int, patience: float) -> socket.socket:
